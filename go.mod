@@ -1,0 +1,3 @@
+module github.com/nemoclaw/nemoclaw
+
+go 1.26
