@@ -51,6 +51,11 @@ const (
 	VerbAttach Verb = "attach"
 	// VerbAdd adds a container, with the descriptor of its audit log.
 	VerbAdd Verb = "add"
+	// VerbStart says that a container is about to be released, and where the
+	// namespace's upstream connections are made from (Request.DialHere): only
+	// now is it known whether the engine gave it an interface. Before the first
+	// VerbStart of a slot nothing is dialled.
+	VerbStart Verb = "start"
 	// VerbRemove removes a container; the last one out ends both processes,
 	// after the reply.
 	VerbRemove Verb = "remove"
@@ -68,8 +73,12 @@ type Request struct {
 	Attach *Attach `json:"attach,omitempty"`
 	// Container goes with VerbAdd; one descriptor: the audit log, O_APPEND|O_RDWR.
 	Container *Container `json:"container,omitempty"`
-	// ID goes with VerbRemove.
+	// ID goes with VerbStart and VerbRemove.
 	ID string `json:"id,omitempty"`
+	// DialHere goes with VerbStart: upstream connections are made from the
+	// container's namespace, with marked sockets, because it has a network of
+	// its own. False (--network none): they are made from the host's.
+	DialHere bool `json:"dial_here,omitempty"`
 }
 
 // SocketKind names one descriptor of an Attach.
@@ -92,10 +101,6 @@ const (
 type Attach struct {
 	Cookie  uint64       `json:"cookie"`
 	Sockets []SocketKind `json:"sockets"`
-	// DialHere says that upstream connections are made from this namespace,
-	// with marked sockets, because the container has a network of its own.
-	// False (--network none): they are made from the host's.
-	DialHere bool `json:"dial_here"`
 }
 
 // Container is one container of a namespace, as the supervisor needs it.
