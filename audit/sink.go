@@ -1,0 +1,279 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxLine bounds one record in bytes, its newline included. Event's texts are
+// bounded such that a record always fits.
+const MaxLine = 64 << 10
+
+// ErrKind says that an Event's Kind is not one of the constants.
+var ErrKind = errors.New("unknown kind of audit event")
+
+// Sink appends records to one log file. It is safe for use by several
+// goroutines, and several Sinks, in one process or in many, may append to the
+// same file.
+//
+// It makes these system calls and no others: fcntl (F_GETFL, F_SETLK), flock,
+// fstat, pread64, write, ftruncate, nanosleep, and the clock. A seccomp profile
+// for a process that records must permit them.
+type Sink struct {
+	mu    sync.Mutex
+	file  *os.File
+	owned bool // Close closes file
+	buf   bytes.Buffer
+	enc   *json.Encoder
+	end   tail
+}
+
+// tail is where the file ended when this Sink last looked.
+type tail struct {
+	size int64
+	seq  uint64
+	hash [hashLen]byte // hex
+}
+
+const hashLen = 2 * sha256.Size
+
+// New returns a Sink that appends to f, which stays the caller's. The file must
+// be open for reading and appending (O_RDWR|O_APPEND): without O_APPEND two
+// processes could write over each other. It may have been opened by another
+// process with more rights.
+func New(f *os.File) (*Sink, error) {
+	flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0)
+	if err != nil {
+		return nil, fmt.Errorf("asking how audit log %s is open: %w", f.Name(), err)
+	}
+	if flags&unix.O_APPEND == 0 || flags&unix.O_ACCMODE != unix.O_RDWR {
+		return nil, fmt.Errorf("using %s as audit log: it must be open for reading and appending", f.Name())
+	}
+	s := &Sink{file: f, end: tail{size: -1}}
+	s.enc = json.NewEncoder(&s.buf)
+	s.enc.SetEscapeHTML(false)
+	return s, nil
+}
+
+// Open opens the log at path for appending, and makes it, mode 0600, and its
+// directories, mode 0700, when they are not there. It refuses a symlink and
+// anything but a regular file.
+func Open(path string) (*Sink, error) {
+	f, err := OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := New(f)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	s.owned = true
+	return s, nil
+}
+
+// OpenFile opens a log as Open does and returns the file itself, to be handed to
+// another process. Give each process a descriptor of its own where possible.
+func OpenFile(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("making the directory of audit log %q: %w", path, err)
+	}
+	const flags = os.O_CREATE | os.O_RDWR | os.O_APPEND | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	f, err := os.OpenFile(path, flags, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening audit log: %w", err)
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("it is not a regular file (%s)", st.Mode().Type())
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("opening audit log %q: %w", path, err)
+	}
+	return f, nil
+}
+
+// Path is where the log of the container with this id lies below logDir.
+func Path(logDir, id string) string {
+	return filepath.Join(logDir, "sandboxes", id+".jsonl")
+}
+
+// Close ends the Sink's use of the file, which is closed only if Open opened it.
+func (s *Sink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.owned {
+		return nil
+	}
+	return s.file.Close()
+}
+
+// Write appends e as one line. When it returns nil, the kernel has the whole
+// line: it survives the death of this process, though not a loss of power. Any
+// error means that there is no record, and that what was to be recorded must
+// not happen. Write fills in Sequence, Prev, Hash and a zero Time in e, and
+// cleans e's texts in place.
+func (s *Sink) Write(e *Event) error {
+	if !e.Kind.Valid() || e.Kind == KindTorn {
+		return fmt.Errorf("recording %q: %w", string(e.Kind), ErrKind)
+	}
+	e.clean()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	unlock, err := lock(s.file)
+	if err != nil {
+		return fmt.Errorf("recording %s: %w", e.Kind, err)
+	}
+	defer unlock()
+	if err := s.catchUp(); err != nil {
+		return fmt.Errorf("recording %s: %w", e.Kind, err)
+	}
+	if err := s.append(e); err != nil {
+		return fmt.Errorf("recording %s: %w", e.Kind, err)
+	}
+	return nil
+}
+
+// catchUp makes s.end describe the file as it is now. Nothing is read when
+// nobody else has written since. A record cut short by a writer's death is
+// closed with a newline and followed by a record that says so.
+func (s *Sink) catchUp() error {
+	st, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() == s.end.size {
+		return nil
+	}
+	end, torn, err := readTail(s.file, st.Size())
+	if err != nil {
+		return err
+	}
+	s.end = end
+	if torn == nil {
+		return nil
+	}
+	n, err := s.file.Write([]byte{'\n'})
+	s.end.size += int64(n)
+	if err != nil {
+		return fmt.Errorf("closing a torn record: %w", err)
+	}
+	return s.append(tornEvent(torn))
+}
+
+// append writes e as the next record of the chain. The lock is held.
+func (s *Sink) append(e *Event) error {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	e.Time = e.Time.UTC()
+	e.Sequence, e.Prev, e.Hash = s.end.seq+1, string(s.end.hash[:]), ""
+	s.buf.Reset()
+	if err := s.enc.Encode(e); err != nil {
+		return err
+	}
+	line, sum := seal(s.buf.Bytes())
+	e.Hash = string(sum[:])
+	if len(line) > MaxLine {
+		return fmt.Errorf("the record has %d bytes, more than %d", len(line), MaxLine)
+	}
+	n, err := s.file.Write(line)
+	if err == nil {
+		s.end = tail{size: s.end.size + int64(n), seq: e.Sequence, hash: sum}
+		return nil
+	}
+	// Take back what was written of it, so that a full disk leaves no torn line.
+	// If that fails too, the next writer closes it.
+	if n > 0 && unix.Ftruncate(int(s.file.Fd()), s.end.size) != nil {
+		s.end.size = -1
+	}
+	return err
+}
+
+// sealPrefix comes between what is hashed and the hash.
+const sealPrefix = `,"hash":"`
+
+// sealLen is the length of what seal adds to a record in place of its "}\n".
+const sealLen = len(sealPrefix) + hashLen + len("\"}\n")
+
+// seal turns the JSON line `{…}\n` into `{…,"hash":"…"}\n`; the hash covers all
+// before its comma, and thereby the hash of the record before.
+func seal(line []byte) ([]byte, [hashLen]byte) {
+	body := line[:len(line)-len("}\n")]
+	sum := hexSum(body)
+	line = append(body, sealPrefix...)
+	line = append(line, sum[:]...)
+	return append(line, "\"}\n"...), sum
+}
+
+func hexSum(b []byte) (out [hashLen]byte) {
+	sum := sha256.Sum256(b)
+	hex.Encode(out[:], sum[:])
+	return out
+}
+
+// zeroHash is Prev of a file's first record.
+func zeroHash() (h [hashLen]byte) {
+	for i := range h {
+		h[i] = '0'
+	}
+	return h
+}
+
+// tornEvent describes a record that was cut short: its length and hash, so that
+// Verify can tell it from one that was damaged later.
+func tornEvent(torn []byte) *Event {
+	sum := hexSum(torn)
+	return &Event{
+		Kind: KindTorn, BytesOut: int64(len(torn)), Reason: string(sum[:]),
+		Message: "the record before this one was cut short: its writer died or the disk was full",
+	}
+}
+
+// readTail finds the last whole record before size, and what follows it, if
+// anything does: a torn record without its newline.
+func readTail(r io.ReaderAt, size int64) (tail, []byte, error) {
+	end := tail{size: size, hash: zeroHash()}
+	if size == 0 {
+		return end, nil, nil
+	}
+	// Two whole lines: a torn one, and the one before it.
+	buf := make([]byte, min(size, 2*MaxLine))
+	if _, err := r.ReadAt(buf, size-int64(len(buf))); err != nil && err != io.EOF {
+		return end, nil, fmt.Errorf("reading the last record: %w", err)
+	}
+	whole := bytes.LastIndexByte(buf, '\n') + 1
+	torn := buf[whole:]
+	if len(torn) == 0 {
+		torn = nil
+	}
+	if whole == 0 {
+		if int64(len(buf)) < size {
+			return end, nil, fmt.Errorf("the last %d bytes hold no whole record", len(buf))
+		}
+		return end, torn, nil
+	}
+	start := bytes.LastIndexByte(buf[:whole-1], '\n') + 1
+	if start == 0 && int64(len(buf)) < size {
+		return end, nil, fmt.Errorf("the last record has more than %d bytes", MaxLine)
+	}
+	rec, err := parseLine(buf[start:whole])
+	if err != nil {
+		return end, nil, fmt.Errorf("continuing after the last record: %w", err)
+	}
+	end.seq = rec.Sequence
+	copy(end.hash[:], rec.Hash)
+	return end, torn, nil
+}
