@@ -22,12 +22,6 @@ export GOTOOLCHAIN = local
 # two builds of one commit byte for byte the same.
 LDFLAGS = -s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
-# Static C for the stub: no libc, no relocations, no stack protector (there is
-# no TLS to keep its canary in).
-CFLAGS_INIT = -Os -Wall -Wextra -Werror -std=gnu11 -ffreestanding -nostdlib -static \
-	-fno-stack-protector -fno-pie -no-pie -fno-asynchronous-unwind-tables \
-	-fno-tree-loop-distribute-patterns -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,norelro -s
-
 # The commands that exist, in the order that readers know them.
 GOCMDS  = $(patsubst cmd/%/,%,$(dir $(wildcard cmd/*/main.go)))
 PURE    = $(filter-out nemoclaw-runtime,$(GOCMDS))
@@ -54,7 +48,7 @@ build-nemoclaw-runtime:
 
 build-nemoclaw-init:
 	@mkdir -p bin
-	$(CC) $(CFLAGS_INIT) -o bin/nemoclaw-init $(wildcard cmd/nemoclaw-init/*.c cmd/nemoclaw-init/*.S)
+	CC=$(CC) cmd/nemoclaw-init/build.sh bin/nemoclaw-init
 
 install: build ## install below PREFIX (/usr/local); DESTDIR works
 	install -d $(BINDIR) $(LIBEXECDIR)
