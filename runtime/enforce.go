@@ -1,0 +1,132 @@
+package runtime
+
+import (
+	"os"
+
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Enforcement carries a policy out around the verbs. The verbs call it at the
+// places below, in this order; a nil Enforcement does nothing at any of them.
+//
+//	create, run   prepare    nothing exists yet: may change the spec, add files
+//	              created    the process is blocked on the exec fifo, inside its
+//	                         namespaces and root, with its pid known
+//	              undo       after any failure from prepare on; the container is
+//	                         already destroyed
+//	start, run    release    last moment before the agent's program runs
+//	exec          exec       may change the process, add files; it starts next
+//	delete, run   teardown   the container is destroyed, or was never whole
+type Enforcement struct {
+	// ConfigFile is the host's configuration; "" is the default place.
+	ConfigFile string
+}
+
+// noPolicy is the annotation that `state` shows of a container made without
+// any policy.
+const (
+	policyAnnotation = "io.nemoclaw.policy"
+	noPolicy         = "none"
+)
+
+// creation is a container on its way: what prepare and created work on.
+type creation struct {
+	id     string
+	root   string // of the states, --root
+	bundle string // absolute
+	spec   *specs.Spec
+	files  inheritance
+	pid    int // of the container's init, from created on; 0 before
+}
+
+// execution is a process on its way into a running container.
+type execution struct {
+	id        string
+	root      string
+	container *libcontainer.Container
+	process   *specs.Process
+	files     inheritance
+}
+
+// inheritance is the files that a process gets beside its standard streams and
+// what the caller preserves for it.
+type inheritance struct {
+	first int // number of the first of ours, inside the process
+	files []*os.File
+}
+
+// add passes f to the process and gives its number there. The file is closed
+// on our side when the verb is done.
+func (i *inheritance) add(f *os.File) int {
+	i.files = append(i.files, f)
+	return i.first + len(i.files) - 1
+}
+
+func (i *inheritance) close() {
+	for _, f := range i.files {
+		_ = f.Close()
+	}
+	i.files = nil
+}
+
+// prepare decides what will be done for this container and edits its spec. An
+// error leaves nothing behind and nothing to undo.
+func (e *Enforcement) prepare(c *creation) error {
+	if e == nil {
+		markUnenforced(c.spec)
+		return nil
+	}
+	return nil
+}
+
+// markUnenforced makes `state` say that no policy is in force, whatever the
+// spec's author wrote there.
+func markUnenforced(spec *specs.Spec) {
+	if spec.Annotations == nil {
+		spec.Annotations = map[string]string{}
+	}
+	spec.Annotations[policyAnnotation] = noPolicy
+}
+
+// created puts the fence, the supervisor and the rules in place. On an error the
+// container is killed and destroyed, then undo is called.
+func (e *Enforcement) created(c *creation) error {
+	if e == nil {
+		return nil
+	}
+	return nil
+}
+
+// undo takes back what prepare and created did, as far as they came.
+func (e *Enforcement) undo(c *creation) error {
+	if e == nil {
+		return nil
+	}
+	return nil
+}
+
+// release checks that everything is in place. On an error the agent never runs.
+func (e *Enforcement) release(id, root string, container *libcontainer.Container) error {
+	if e == nil {
+		return nil
+	}
+	return nil
+}
+
+// exec puts the process under the container's plan.
+func (e *Enforcement) exec(x *execution) error {
+	if e == nil {
+		return nil
+	}
+	return nil
+}
+
+// teardown removes what is left of the container of that name; twice does no
+// harm, and a container that never was is none.
+func (e *Enforcement) teardown(id, root string) error {
+	if e == nil {
+		return nil
+	}
+	return nil
+}
