@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -30,34 +29,21 @@ func Clean(s string, limit int) string {
 	if len(s) <= limit && isPlain(s) {
 		return s
 	}
-	var b strings.Builder
-	b.Grow(min(len(s), limit) + len(ellipsis))
-	for i, r := range s {
+	b := make([]byte, 0, min(len(s), limit)+utf8.UTFMax)
+	cut := 0 // the longest text so far that leaves room for the ellipsis
+	for _, r := range s {
 		if !printable(r) {
 			r = utf8.RuneError
 		}
-		if b.Len()+utf8.RuneLen(r) > limit-len(ellipsis) && len(s)-i > 0 && !fits(s[i:], limit-b.Len()) {
-			b.WriteString(ellipsis)
-			break
+		if len(b)+utf8.RuneLen(r) > limit {
+			return string(append(b[:cut], ellipsis...))
 		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// fits reports whether the rest of a text, cleaned, needs at most room bytes.
-func fits(rest string, room int) bool {
-	if len(rest) > room {
-		return false
-	}
-	n := 0
-	for _, r := range rest {
-		if !printable(r) {
-			r = utf8.RuneError
+		b = utf8.AppendRune(b, r)
+		if len(b)+len(ellipsis) <= limit {
+			cut = len(b)
 		}
-		n += utf8.RuneLen(r)
 	}
-	return n <= room
+	return string(b)
 }
 
 // isPlain reports whether s is printable ASCII, which needs no cleaning.

@@ -140,7 +140,7 @@ func (s *Sink) Write(e *Event) error {
 	if err := s.catchUp(); err != nil {
 		return fmt.Errorf("recording %s: %w", e.Kind, err)
 	}
-	if err := s.append(e); err != nil {
+	if err := s.append(e, ""); err != nil {
 		return fmt.Errorf("recording %s: %w", e.Kind, err)
 	}
 	return nil
@@ -165,26 +165,45 @@ func (s *Sink) catchUp() error {
 	if torn == nil {
 		return nil
 	}
-	n, err := s.file.Write([]byte{'\n'})
-	s.end.size += int64(n)
-	if err != nil {
-		return fmt.Errorf("closing a torn record: %w", err)
+	if whole, err := parseLine(append(torn, '\n')); err == nil {
+		return s.finish(whole)
 	}
-	return s.append(tornEvent(torn))
+	if err := s.append(tornEvent(torn), "\n"); err != nil {
+		s.end.size = -1
+		return fmt.Errorf("accounting for a torn record: %w", err)
+	}
+	return nil
 }
 
-// append writes e as the next record of the chain. The lock is held.
-func (s *Sink) append(e *Event) error {
+// finish adds the newline that is all that e, the last record, lacks.
+func (s *Sink) finish(e *Event) error {
+	if why := follows(e, s.end.seq, s.end.hash, false); why != "" {
+		return fmt.Errorf("the last record: %s", why)
+	}
+	if _, err := s.file.Write([]byte{'\n'}); err != nil {
+		s.end.size = -1
+		return err
+	}
+	s.end.size++
+	s.end.seq = e.Sequence
+	copy(s.end.hash[:], e.Hash)
+	return nil
+}
+
+// append writes e as the next record of the chain, after prefix, in one write.
+// The lock is held.
+func (s *Sink) append(e *Event, prefix string) error {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
 	e.Time = e.Time.UTC()
 	e.Sequence, e.Prev, e.Hash = s.end.seq+1, string(s.end.hash[:]), ""
 	s.buf.Reset()
+	s.buf.WriteString(prefix)
 	if err := s.enc.Encode(e); err != nil {
 		return err
 	}
-	line, sum := seal(s.buf.Bytes())
+	line, sum := seal(s.buf.Bytes(), len(prefix))
 	e.Hash = string(sum[:])
 	if len(line) > MaxLine {
 		return fmt.Errorf("the record has %d bytes, more than %d", len(line), MaxLine)
@@ -210,9 +229,10 @@ const sealLen = len(sealPrefix) + hashLen + len("\"}\n")
 
 // seal turns the JSON line `{…}\n` into `{…,"hash":"…"}\n`; the hash covers all
 // before its comma, and thereby the hash of the record before.
-func seal(line []byte) ([]byte, [hashLen]byte) {
+// The line starts at from.
+func seal(line []byte, from int) ([]byte, [hashLen]byte) {
 	body := line[:len(line)-len("}\n")]
-	sum := hexSum(body)
+	sum := hexSum(body[from:])
 	line = append(body, sealPrefix...)
 	line = append(line, sum[:]...)
 	return append(line, "\"}\n"...), sum
@@ -271,7 +291,7 @@ func readTail(r io.ReaderAt, size int64) (tail, []byte, error) {
 	}
 	rec, err := parseLine(buf[start:whole])
 	if err != nil {
-		return end, nil, fmt.Errorf("continuing after the last record: %w", err)
+		return end, nil, fmt.Errorf("the last line is no record that one could follow, move the file away: %w", err)
 	}
 	end.seq = rec.Sequence
 	copy(end.hash[:], rec.Hash)
