@@ -46,7 +46,7 @@ type Config struct {
 	Images []ImageRule // in the order of the file; the first that matches counts
 	Allow  Allow
 
-	LibexecDir string // where nemoclaw-init, -supervisor and -broker are; "" was resolved by Load, see FindLibexec
+	LibexecDir string // where nemoclaw-init, -supervisor and -broker are; "": see Helper; libexec_dir
 	UIDBase    uint32 // first of the UIDCount uids that supervisors run under
 
 	Source string // the file this came from; "" for built-in defaults
