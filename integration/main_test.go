@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/nemoclaw/nemoclaw/integration/lab"
+	"github.com/nemoclaw/nemoclaw/internal/kerneltest"
 )
 
 // engines are started when a test first asks, one world for each kind, and
@@ -43,7 +44,7 @@ func closeEngine(e *lab.Engine) error {
 // engine returns the shared engine of a kind with its standing images.
 func engine(t *testing.T, kind lab.Kind) *lab.Engine {
 	t.Helper()
-	needRoot(t)
+	kerneltest.Root(t)
 	engines.Lock()
 	defer engines.Unlock()
 	if e := engines.started[kind]; e != nil {
@@ -99,16 +100,4 @@ func image(t *testing.T, e *lab.Engine, im lab.Image) string {
 		t.Fatal(err)
 	}
 	return ref
-}
-
-// needRoot fails where root was asked for and is missing, skips where it was not.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() == 0 {
-		return
-	}
-	if os.Getenv("NEMOCLAW_TEST") == "root" {
-		t.Fatal("NEMOCLAW_TEST=root, but this does not run as root")
-	}
-	t.Skip("root: engines are started as root; `make test` asks for it")
 }
