@@ -22,10 +22,11 @@ type Plan struct {
 	Bundle string `json:"bundle"`
 	Root   string `json:"root"`
 
-	// Policy is the document that was chosen, Ceiling what clamps it (Text
-	// empty: nothing does). The document in force is their intersection.
-	Policy  Document `json:"policy"`
-	Ceiling Document `json:"ceiling"`
+	// Policy is the document that was chosen, Ceiling what clamps it (no Name:
+	// nothing does). Effective is their intersection, which is in force.
+	Policy    Document         `json:"policy"`
+	Ceiling   Document         `json:"ceiling"`
+	Effective *policy.Document `json:"effective"`
 
 	Filesystem Filesystem `json:"filesystem"`
 	Process    Process    `json:"process"`

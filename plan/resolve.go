@@ -8,7 +8,7 @@ func Resolve(in *Input) (*Plan, error) {
 	p := &Plan{
 		Version: Version,
 		ID:      in.Facts.ID, Bundle: in.Facts.Bundle, Root: in.Facts.Root,
-		Policy: in.Policy, Ceiling: in.Ceiling,
+		Policy: in.Policy, Ceiling: in.Ceiling, Effective: in.Effective,
 		Clamped: slices.Clone(in.Clamped),
 	}
 	refused := refuse(&in.Facts)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/nemoclaw/nemoclaw/plan"
+	"github.com/nemoclaw/nemoclaw/policy"
 )
 
 func TestDirKeepsPlanAndEnforced(t *testing.T) {
@@ -124,14 +125,14 @@ func TestConnCarriesMessagesAndFiles(t *testing.T) {
 	big := bytes.Repeat([]byte("x"), 3<<20)
 	go func() {
 		defer w.Close()
-		if err := a.Send(&Request{Verb: VerbAdd, Container: &Container{ID: "x", Policy: Source{Text: string(big)}}}, w); err != nil {
+		if err := a.Send(&Request{Verb: VerbAdd, Container: &Container{ID: "x", Policy: &policy.Document{Name: string(big)}}}, w); err != nil {
 			t.Error(err)
 			a.Close()
 		}
 	}()
 	var req Request
 	files, err := b.Receive(&req)
-	if err != nil || len(files) != 1 || req.Container.ID != "x" || len(req.Container.Policy.Text) != len(big) {
+	if err != nil || len(files) != 1 || req.Container.ID != "x" || len(req.Container.Policy.Name) != len(big) {
 		t.Fatalf("Receive: %d files, %v", len(files), err)
 	}
 	files[0].Write([]byte("!"))

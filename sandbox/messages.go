@@ -1,6 +1,10 @@
 package sandbox
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/nemoclaw/nemoclaw/policy"
+)
 
 // Start is what the runtime tells a new broker, on fd 3, before the container
 // exists. With it comes one descriptor: the slot's directory (O_PATH).
@@ -106,25 +110,15 @@ type Attach struct {
 // Container is one container of a namespace, as the supervisor needs it.
 type Container struct {
 	ID string `json:"id"`
-	// Policy and Ceiling are documents; their intersection is in force.
-	// Ceiling may be empty: then the policy stands alone.
-	Policy  Source `json:"policy"`
-	Ceiling Source `json:"ceiling"`
+	// Policy is the document in force: what was chosen, narrowed by the ceiling.
+	// PolicyDigest names it in records, sha256:HEX.
+	Policy       *policy.Document `json:"policy"`
+	PolicyDigest string           `json:"policy_digest"`
 	// Cgroups are directories whose cgroup.procs, and those below, list the
 	// container's processes.
 	Cgroups []string `json:"cgroups"`
 	// InitPID is the container's first process, in the host's pid namespace.
 	InitPID int `json:"init_pid"`
-}
-
-// Source is a policy document as it was read.
-type Source struct {
-	// Name stands in positions and errors: a path, or label:io.nemoclaw.policy.
-	Name string `json:"name"`
-	// Text is the YAML. Empty: no document.
-	Text string `json:"text,omitempty"`
-	// Digest is sha256:HEX of Text.
-	Digest string `json:"digest"`
 }
 
 // Reply answers a Request.

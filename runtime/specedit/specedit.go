@@ -1,0 +1,146 @@
+// Package specedit writes a plan into an OCI runtime spec. It is pure: a spec
+// and a plan go in, the edited spec comes out, golden-tested. What it cannot
+// say in a spec (Landlock, the second seccomp program, the fence) is carried
+// out by package hooks.
+package specedit
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/nemoclaw/nemoclaw/plan"
+)
+
+// Inputs are the things on the host that an edited spec refers to.
+type Inputs struct {
+	// DefaultSeccomp is used where the plan says so. It is not changed.
+	DefaultSeccomp *specs.LinuxSeccomp
+	// TrustMounts are the files that are bound over trust stores.
+	TrustMounts []TrustMount
+}
+
+// TrustMount binds Source, on the host, over Destination in the container.
+type TrustMount struct {
+	Source      string
+	Destination string
+}
+
+// stubCalls are the system calls that nemoclaw-init makes after the first
+// profile is in force and that an engine's allow-list may lack.
+var stubCalls = []string{"landlock_restrict_self", "seccomp", "prctl", "pread64", "read", "close", "execve", "write", "exit_group"}
+
+// Apply edits spec in place. Process must be set.
+func Apply(spec *specs.Spec, p *plan.Plan, in Inputs) {
+	ApplyProcess(spec.Process, p)
+	applySeccomp(spec, p, in.DefaultSeccomp)
+	for _, m := range in.TrustMounts {
+		spec.Mounts = append(spec.Mounts, specs.Mount{
+			Destination: m.Destination, Source: m.Source, Type: "bind",
+			Options: []string{"bind", "ro", "nosuid", "nodev", "noexec"},
+		})
+	}
+}
+
+// ApplyProcess edits one process, the container's own or one that joins it, so
+// that an exec can never have more than the plan gives.
+func ApplyProcess(p *specs.Process, pl *plan.Plan) {
+	p.NoNewPrivileges = true
+	applyCapabilities(p, pl.Process.Capabilities)
+	for _, kv := range pl.Process.Environment {
+		p.Env = setDefault(p.Env, kv)
+	}
+}
+
+// ApplyUser sets the user that the policy chose, for the container's own
+// process; who joins later chooses a user of his own, as with runc.
+func ApplyUser(p *specs.Process, pl *plan.Plan) {
+	if !pl.Process.ChangeUser {
+		return
+	}
+	p.User = specs.User{UID: pl.Process.UID, GID: pl.Process.GID, Umask: p.User.Umask}
+}
+
+// applyCapabilities leaves of each set what the plan grants. Ambient and
+// inheritable stay empty: what is not asked for cannot be passed on to another
+// program (CVE-2022-29162).
+func applyCapabilities(p *specs.Process, granted []string) {
+	have := p.Capabilities
+	if have == nil {
+		have = &specs.LinuxCapabilities{}
+	}
+	keep := func(set []string) []string {
+		out := []string{}
+		for _, name := range set {
+			if slices.Contains(granted, name) && !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+		return out
+	}
+	p.Capabilities = &specs.LinuxCapabilities{
+		Bounding: keep(have.Bounding), Effective: keep(have.Effective), Permitted: keep(have.Permitted),
+		Inheritable: []string{}, Ambient: []string{},
+	}
+}
+
+// setDefault adds NAME=value unless NAME is set: who sets SSL_CERT_FILE by hand
+// means it.
+func setDefault(env []string, kv string) []string {
+	name, _, _ := strings.Cut(kv, "=")
+	for _, have := range env {
+		if strings.HasPrefix(have, name+"=") {
+			return env
+		}
+	}
+	return append(env, kv)
+}
+
+// applySeccomp leaves the bundle's profile as it is, plus the calls of
+// nemoclaw-init. An allow that has no arguments is safe to add; a profile that
+// names the call with arguments or refuses it keeps its word, and then the
+// agent never starts.
+func applySeccomp(spec *specs.Spec, p *plan.Plan, fallback *specs.LinuxSeccomp) {
+	if spec.Linux == nil {
+		spec.Linux = &specs.Linux{}
+	}
+	if p.Seccomp.First == plan.DefaultProfile {
+		spec.Linux.Seccomp = clone(fallback)
+	}
+	s := spec.Linux.Seccomp
+	if s == nil || s.DefaultAction == specs.ActAllow || s.DefaultAction == specs.ActLog {
+		return
+	}
+	named := map[string]bool{}
+	for _, rule := range s.Syscalls {
+		for _, name := range rule.Names {
+			named[name] = true
+		}
+	}
+	var missing []string
+	for _, name := range stubCalls {
+		if !named[name] {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		s.Syscalls = append(slices.Clone(s.Syscalls), specs.LinuxSyscall{Names: missing, Action: specs.ActAllow})
+	}
+}
+
+func clone(s *specs.LinuxSeccomp) *specs.LinuxSeccomp {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.Syscalls = slices.Clone(s.Syscalls)
+	return &c
+}
+
+// Wrap gives the arguments that make nemoclaw-init the program: the one wrap
+// for create and exec. The numbers are descriptors inside the container; -1 for
+// ruleset means that there is none.
+func Wrap(args []string, stub, ruleset, seccomp string) []string {
+	return append([]string{"/proc/self/fd/" + stub, stub, ruleset, seccomp}, args...)
+}
