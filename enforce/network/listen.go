@@ -2,7 +2,11 @@ package network
 
 import (
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // SocketKind names one socket of a Listeners; the words are those of package
@@ -21,6 +25,10 @@ const (
 	SocketDiag    SocketKind = "sock-diag" // NETLINK_SOCK_DIAG
 )
 
+// backlog is how many connections wait for the supervisor; the kernel takes
+// the smaller of it and net.core.somaxconn (listen(2)).
+const backlog = 4096
+
 // Socket is one open socket of a namespace.
 type Socket struct {
 	Kind SocketKind
@@ -34,22 +42,108 @@ type Listeners struct {
 }
 
 // Close closes every socket.
-func (l *Listeners) Close() error { return errors.ErrUnsupported }
+func (l *Listeners) Close() error {
+	var errs []error
+	for _, s := range l.Sockets {
+		errs = append(errs, s.File.Close())
+	}
+	return errors.Join(errs...)
+}
 
-// Listen opens the sockets of a namespace from inside it. The loopback
-// interface must be up.
-func Listen(netns *os.File) (*Listeners, error) { return nil, errors.ErrUnsupported }
+// wanted are the listeners to open, and where their port is kept.
+func (l *Listeners) wanted() []want {
+	v4, v6 := listeners4.Addr(), loopback6.Addr()
+	p := &l.Ports
+	return []want{
+		{SocketTCP4, v4, unix.SOCK_STREAM, &p.TCP4},
+		{SocketTCP6, v6, unix.SOCK_STREAM, &p.TCP6},
+		{SocketDNSUDP4, v4, unix.SOCK_DGRAM, &p.DNSUDP4},
+		{SocketDNSUDP6, v6, unix.SOCK_DGRAM, &p.DNSUDP6},
+		{SocketDNSTCP4, v4, unix.SOCK_STREAM, &p.DNSTCP4},
+		{SocketDNSTCP6, v6, unix.SOCK_STREAM, &p.DNSTCP6},
+	}
+}
 
-// Cookie returns the namespace's cookie (SO_NETNS_COOKIE, socket(7)), which the
-// kernel never gives out twice in one boot.
-func Cookie(netns *os.File) (uint64, error) { return 0, errors.ErrUnsupported }
+type want struct {
+	kind SocketKind
+	addr netip.Addr
+	typ  int
+	port *uint16
+}
 
-// LoopbackUp sets the namespace's loopback interface up, where it is not.
-func LoopbackUp(netns *os.File) error { return errors.ErrUnsupported }
+// Listen opens the sockets of a namespace from inside it, on ports that the
+// kernel chooses. The loopback interface must be up.
+func Listen(netns *os.File) (*Listeners, error) {
+	l := &Listeners{}
+	err := in(netns, l.open)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listening in %s: %w", netns.Name(), err), l.Close())
+	}
+	return l, nil
+}
 
-// AddLoopbackRoutes gives a namespace that has no interface but lo a default
-// route by lo, of the lowest preference, so that there is something to
-// redirect; where there is another interface it does nothing. It reports
-// whether routes were added. To be called at start, when the engine has made
-// its interfaces.
-func AddLoopbackRoutes(netns *os.File) (bool, error) { return false, errors.ErrUnsupported }
+func (l *Listeners) open() error {
+	for _, w := range l.wanted() {
+		f, port, err := listen(w)
+		if w.addr.Is6() && noIPv6(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", w.kind, err)
+		}
+		*w.port = port
+		l.Sockets = append(l.Sockets, Socket{w.kind, f})
+	}
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", SocketDiag, err)
+	}
+	l.Sockets = append(l.Sockets, Socket{SocketDiag, os.NewFile(uintptr(fd), string(SocketDiag))})
+	return nil
+}
+
+// noIPv6 tells a namespace without IPv6, or without ::1, from an error.
+func noIPv6(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
+}
+
+// listen opens one socket and returns the port that it got.
+func listen(w want) (*os.File, uint16, error) {
+	family, addr := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: listeners4.Addr().As4()})
+	if w.addr.Is6() {
+		family, addr = unix.AF_INET6, &unix.SockaddrInet6{Addr: w.addr.As16()}
+	}
+	fd, err := unix.Socket(family, w.typ|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	f := os.NewFile(uintptr(fd), string(w.kind))
+	port, err := bind(fd, addr, w.typ == unix.SOCK_STREAM)
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, port, nil
+}
+
+func bind(fd int, addr unix.Sockaddr, stream bool) (uint16, error) {
+	if err := unix.Bind(fd, addr); err != nil {
+		return 0, err
+	}
+	if stream {
+		if err := unix.Listen(fd, backlog); err != nil {
+			return 0, err
+		}
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, err
+	}
+	switch a := name.(type) {
+	case *unix.SockaddrInet4:
+		return uint16(a.Port), nil
+	case *unix.SockaddrInet6:
+		return uint16(a.Port), nil
+	}
+	return 0, fmt.Errorf("reading the port of a %T", name)
+}
