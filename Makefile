@@ -42,7 +42,7 @@ $(addprefix build-,$(PURE)): build-%:
 
 # The one cgo binary: libcontainer's nsenter and libseccomp.
 build-nemoclaw-runtime:
-	CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo' \
+	CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo runc_nocriu urfave_cli_no_docs' \
 		-ldflags '$(LDFLAGS) -linkmode external -extldflags "-static -Wl,--build-id=none"' \
 		-o bin/nemoclaw-runtime ./cmd/nemoclaw-runtime
 

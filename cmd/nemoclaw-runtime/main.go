@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	goruntime "runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -55,8 +56,8 @@ the annotation io.nemoclaw.policy, the image, or the host's configuration.`
 func (p *program) app() *cli.App {
 	cli.VersionPrinter = printVersion
 	app := &cli.App{
-		Name:        "nemoclaw-runtime",
-		Usage:       "Open Container Initiative runtime that enforces policy on containers",
+		Name:        filepath.Base(os.Args[0]),
+		Usage:       "Open Container Initiative runtime, with a policy around each container",
 		Description: description,
 		Version:     version,
 		Flags:       globalFlags(),
@@ -164,7 +165,7 @@ func report(err error) {
 
 func printVersion(c *cli.Context) {
 	w := c.App.Writer
-	fmt.Fprintf(w, "%s %s, runc version %s\n", c.App.Name, c.App.Version, runtime.RuncVersion)
+	fmt.Fprintf(w, "nemoclaw-runtime %s, runc version %s\n", c.App.Version, runtime.RuncVersion)
 	if commit != "" {
 		fmt.Fprintln(w, "commit:", commit)
 	}
