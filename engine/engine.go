@@ -40,3 +40,29 @@ type Port struct {
 	HostIP    string // "" means every address
 	Host      uint16 // 0: the engine picks one
 }
+
+// Origin says who gave a container a label.
+type Origin uint8
+
+// Who gave a label. OriginNone, the zero value: nobody did.
+const (
+	OriginNone     Origin = iota
+	OriginImage           // the image's author, as far as is known
+	OriginOperator        // whoever ran the container
+)
+
+// Label returns the container's label of that name and who gave it. It is the
+// operator's only where it is known to differ from the image's own.
+func (r *Record) Label(name string) (string, Origin) {
+	value, ok := r.Labels[name]
+	if !ok {
+		return "", OriginNone
+	}
+	if r.ImageLabels == nil {
+		return value, OriginImage
+	}
+	if own, ok := r.ImageLabels[name]; ok && own == value {
+		return value, OriginImage
+	}
+	return value, OriginOperator
+}
