@@ -25,6 +25,7 @@ LDFLAGS = -s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 # The commands that exist, in the order that readers know them.
 GOCMDS  = $(patsubst cmd/%/,%,$(dir $(wildcard cmd/*/main.go)))
 PURE    = $(filter-out nemoclaw-runtime,$(GOCMDS))
+RUNTIME_TAGS = seccomp netgo osusergo runc_nocriu urfave_cli_no_docs
 HELPERS = nemoclaw-init nemoclaw-supervisor nemoclaw-broker
 
 .PHONY: help deps build install uninstall quickstart check test bench conformance clean openclaw-image
@@ -35,20 +36,27 @@ help: ## list the targets
 deps: ## install what building and testing need (Debian 12, as root)
 	scripts/deps.sh
 
-build: $(addprefix build-,$(GOCMDS)) $(if $(wildcard cmd/nemoclaw-init/*.c),build-nemoclaw-init) ## static, reproducible binaries into bin/
+# With an empty build id `go build` cannot see that its output is up to date and
+# links again each time: make compares times instead. The stamp changes with
+# version, commit and flags.
+SOURCES = go.mod go.sum $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*' -o -path './policy/*' -name '*.yaml' | LC_ALL=C sort)
+STAMP   = .cache/stamp
+STAMPED = $(VERSION) $(COMMIT) $(LDFLAGS) $(RUNTIME_TAGS)
+$(shell mkdir -p .cache bin; echo '$(STAMPED)' | cmp -s - $(STAMP) || echo '$(STAMPED)' > $(STAMP))
 
-$(addprefix build-,$(PURE)): build-%:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/$* ./cmd/$*
+build: $(addprefix bin/,$(GOCMDS) $(if $(wildcard cmd/nemoclaw-init/*.c),nemoclaw-init)) ## static, reproducible binaries into bin/
+
+$(addprefix bin/,$(PURE)): bin/%: $(SOURCES) $(STAMP) Makefile
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
 # The one cgo binary: libcontainer's nsenter and libseccomp.
-build-nemoclaw-runtime:
-	CGO_ENABLED=1 $(GO) build -trimpath -tags 'seccomp netgo osusergo runc_nocriu urfave_cli_no_docs' \
+bin/nemoclaw-runtime: $(SOURCES) $(STAMP) Makefile
+	CGO_ENABLED=1 $(GO) build -trimpath -tags '$(RUNTIME_TAGS)' \
 		-ldflags '$(LDFLAGS) -linkmode external -extldflags "-static -Wl,--build-id=none"' \
-		-o bin/nemoclaw-runtime ./cmd/nemoclaw-runtime
+		-o $@ ./cmd/nemoclaw-runtime
 
-build-nemoclaw-init:
-	@mkdir -p bin
-	CC=$(CC) cmd/nemoclaw-init/build.sh bin/nemoclaw-init
+bin/nemoclaw-init: $(wildcard cmd/nemoclaw-init/*.c cmd/nemoclaw-init/*.h cmd/nemoclaw-init/build.sh)
+	CC=$(CC) cmd/nemoclaw-init/build.sh $@
 
 install: build ## install below PREFIX (/usr/local); DESTDIR works
 	install -d $(BINDIR) $(LIBEXECDIR)
