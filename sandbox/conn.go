@@ -185,3 +185,11 @@ func closeAll(files []*os.File) {
 		f.Close()
 	}
 }
+
+// endOfStream turns the errors of a stream that has simply ended into nil.
+func endOfStream(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, unix.ECONNRESET) {
+		return nil
+	}
+	return err
+}
