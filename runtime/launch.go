@@ -48,6 +48,7 @@ type launch struct {
 	process *libcontainer.Process
 	stdio   *stdio
 	signals *signals // nil when nobody waits for the process
+	pidFile string   // that we have written, "" before
 }
 
 // callerFiles are the descriptors that the caller meant for the process: those
@@ -149,15 +150,19 @@ func (l *launch) started() error {
 	if err != nil {
 		return err
 	}
-	return writePidFile(l.options.PidFile, pid)
+	if err := writePidFile(l.options.PidFile, pid); err != nil {
+		return err
+	}
+	l.pidFile = l.options.PidFile
+	return nil
 }
 
 // kill ends the process and what was written about it.
 func (l *launch) kill() {
 	_ = l.process.Signal(unix.SIGKILL)
 	_, _ = l.process.Wait()
-	if l.options.PidFile != "" {
-		_ = os.Remove(l.options.PidFile)
+	if l.pidFile != "" {
+		_ = os.Remove(l.pidFile)
 	}
 }
 
