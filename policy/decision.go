@@ -86,13 +86,14 @@ type Decision struct {
 	// Endpoint is the one that decided, for its options (limits, rewriting,
 	// signing, body bounds); nil where none matched.
 	Endpoint *Endpoint
-	// ExactHost: the name was written exactly in every document asked, so it
-	// may resolve to a private address without AllowedIPs.
+	// ExactHost: private addresses (RFC 1918, 6598, 4193) may be reached, because
+	// the host was written exactly or allowed_ips names ranges, in the document
+	// and in every ceiling. See Permits, which is the whole check.
 	ExactHost bool
-	// AllowedIPs holds the resolved address must be inside; nil: no list.
+	// AllowedIPs must contain the resolved address; nil: no list.
 	AllowedIPs []netip.Prefix
-	// WithinIPs is the same from the ceiling.
-	WithinIPs []netip.Prefix
+	// WithinIPs is the same from the ceilings; nil entries are no list.
+	WithinIPs [maxWithin][]netip.Prefix
 }
 
 // NameVerdict is what DNS may say of a name. The zero value denies.

@@ -146,6 +146,7 @@ type Endpoint struct {
 	TLSSkip     bool           `json:"tls_skip,omitempty"`
 	Enforcement Enforcement    `json:"enforcement"`
 	Access      Access         `json:"access,omitempty"`
+	AccessAt    Position       `json:"access_at,omitzero"`
 	Rules       []Rule         `json:"rules,omitempty"`
 	DenyRules   []Rule         `json:"deny_rules,omitempty"`
 	AllowedIPs  []netip.Prefix `json:"allowed_ips,omitempty"`
