@@ -42,8 +42,9 @@ type Engine struct {
 
 // Options change how an engine and its nemoclaw are configured.
 type Options struct {
-	Config map[string]any // further keys of the nemoclaw configuration
-	Daemon map[string]any // further keys of daemon.json
+	Runtime string         // nemoclaw-runtime that is installed already; "": a copy of bin/ is made
+	Config  map[string]any // further keys of the nemoclaw configuration
+	Daemon  map[string]any // further keys of daemon.json
 }
 
 // Start starts the engine with `nemoclaw` as a further runtime (and stock runc
@@ -64,8 +65,11 @@ func (w *World) Start(kind Kind, opt Options) (e *Engine, err error) {
 	if err != nil {
 		return e, err
 	}
-	if err := e.installBinaries(); err != nil {
-		return e, err
+	e.Bin = filepath.Dir(opt.Runtime)
+	if opt.Runtime == "" {
+		if err := e.installBinaries(); err != nil {
+			return e, err
+		}
 	}
 	if err := e.writeConfig(opt.Config); err != nil {
 		return e, err
@@ -151,11 +155,14 @@ func (e *Engine) writeConfig(extra map[string]any) error {
 			return err
 		}
 	}
+	// A copy of bin/ lies flat; what is installed finds its helpers itself.
 	keys := map[string]any{
 		"run_dir": e.RunDir, "state_dir": e.StateDir, "log_dir": e.LogDir, "policy_dir": policies,
-		"libexec_dir": e.Bin,
-		"dns":         map[string]any{"servers": []string{DNSAddr4}},
-		"tls":         map[string]any{"upstream_ca_file": e.World.Internet.CAFile},
+		"dns": map[string]any{"servers": []string{DNSAddr4}},
+		"tls": map[string]any{"upstream_ca_file": e.World.Internet.CAFile},
+	}
+	if strings.HasPrefix(e.Bin, e.Dir) {
+		keys["libexec_dir"] = e.Bin
 	}
 	for k, v := range extra {
 		keys[k] = v

@@ -36,35 +36,49 @@ type World struct {
 	Name     string // unique; part of cgroup names and of Dir
 	Internet *Internet
 
+	keep   bool      // Dir outlives Close
 	holder *exec.Cmd // keeps the engine's namespaces
 	netns  *os.File  // of the engine
 }
 
-// New makes the namespaces and starts the internet. It needs root.
-func New() (w *World, err error) {
+// New makes the namespaces and starts the internet, in a new directory that
+// Close removes. It needs root.
+func New() (*World, error) {
 	dir, err := os.MkdirTemp("/var/tmp", "nclab-")
 	if err != nil {
 		return nil, err
 	}
-	// The supervisor's uid has to reach the helpers' binaries below it.
-	if err := os.Chmod(dir, 0o755); err != nil {
+	return build(&World{Dir: dir, keep: os.Getenv("NEMOCLAW_LAB_KEEP") != ""})
+}
+
+// NewAt is New in a directory that is kept, so that an engine started there
+// again finds its images.
+func NewAt(dir string) (*World, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	w = &World{Dir: dir, Name: filepath.Base(dir)}
+	return build(&World{Dir: dir, keep: true})
+}
+
+func build(w *World) (_ *World, err error) {
+	// The supervisor's uid has to reach the helpers' binaries below it.
+	if err := os.Chmod(w.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	w.Name = filepath.Base(w.Dir)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Close())
-			w = nil
 		}
 	}()
 	if err := w.startHolder(); err != nil {
-		return w, err
+		return nil, err
 	}
-	if w.Internet, err = newInternet(dir); err != nil {
-		return w, err
+	if w.Internet, err = newInternet(w.Dir); err != nil {
+		return nil, err
 	}
 	if err := w.connect(); err != nil {
-		return w, err
+		return nil, err
 	}
 	return w, w.Internet.serve()
 }
@@ -136,6 +150,9 @@ func runScript(cmd *exec.Cmd) error {
 	return nil
 }
 
+// Holder is the process whose namespaces the engine runs in, for nsenter.
+func (w *World) Holder() int { return w.holder.Process.Pid }
+
 // InEngine runs f on a thread inside the engine's network namespace.
 func (w *World) InEngine(f func() error) error { return In(w.netns, f) }
 
@@ -151,7 +168,7 @@ func (w *World) Close() error {
 	if w.holder != nil && w.holder.Process != nil {
 		stop(w.holder, 0)
 	}
-	if os.Getenv("NEMOCLAW_LAB_KEEP") == "" {
+	if !w.keep {
 		errs = append(errs, os.RemoveAll(w.Dir))
 	}
 	return errors.Join(errs...)
