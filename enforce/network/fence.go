@@ -28,6 +28,12 @@ type Fence struct {
 // destination wins.
 const natPriority = -110
 
+// Reasons that more than one chain has.
+const (
+	whyAnswers    = "answers to those who connected to us"
+	whyNeighbours = "IPv6 finds its neighbours"
+)
+
 var (
 	loopback4 = netip.MustParsePrefix("127.0.0.0/8")
 	loopback6 = netip.MustParsePrefix("::1/128")
@@ -44,7 +50,8 @@ func Rules(f Fence) *Ruleset {
 	return &Ruleset{
 		Ingress: sorted(f.IngressTCP),
 		Chains: []Chain{
-			ownChain(), own6Chain(), natChain(f), outputChain(f), inputChain(f),
+			ownChain(), own6Chain(), refusedChain(), natChain(f),
+			outputChain(f), leavingChain(f), inputChain(f),
 			{Name: chainFwd, Kind: "filter", Hook: "forward", Drop: true},
 		},
 	}
@@ -76,7 +83,7 @@ func ownChain() Chain {
 	}}
 }
 
-// own6Chain is emptied by AddLoopbackRoutes: where the only IPv6 route is a
+// own6Chain is closed by AddLoopbackRoutes: where the only IPv6 route is a
 // local one, every address in the world counts as our own.
 func own6Chain() Chain {
 	return Chain{Name: chainOwn6, Rules: []Rule{
@@ -106,6 +113,16 @@ func (c *Chain) add(port uint16, why string, parts ...part) {
 	}
 }
 
+// refusedChain says no at once instead of after a timeout.
+func refusedChain() Chain {
+	return Chain{Name: chainRefused, Rules: []Rule{
+		rule("refused at once, not after a timeout", anyTCP(), reset()),
+		rule("refused at once, not after a timeout", prohibited()),
+	}}
+}
+
+// outputChain decides by address. It cannot decide by interface: a packet that
+// was redirected still bears the one of its first route here.
 func outputChain(f Fence) Chain {
 	c := Chain{Name: chainOutput, Kind: "filter", Hook: "output", Drop: true}
 	c.Rules = []Rule{
@@ -113,24 +130,35 @@ func outputChain(f Fence) Chain {
 		// By address and for each packet, not for new connections only: the
 		// agent can bind a port that a marked socket has just left, and would
 		// go on with that socket's connection.
-		rule("the engine's resolver, at any port, is not for the agent", destination(engineDNS), prohibited()),
+		rule("the engine's resolver, at any port, is not for the agent", destination(engineDNS), refuse()),
 	}
 	// A listener that is connected to directly does not know what was wanted.
 	for _, l := range f.listeners() {
 		c.Rules = append(c.Rules, rule("listeners are reached by redirection only",
-			destination(l.at), destinationPort(l.udp, l.port), notRedirected(), prohibited()))
+			destination(l.at), destinationPort(l.udp, l.port), notRedirected(), refuse()))
 	}
 	c.Rules = append(c.Rules,
-		rule("what stays in this namespace", outLoopback(), established(), accept()),
-		rule("what stays in this namespace", outLoopback(), jump(chainOwn)),
-		// Replies only: nothing else that once was accepted becomes a way out.
-		rule("answers to those who connected to us", anyTCP(), established(), isReply(), accept()),
-		rule("IPv6 finds its neighbours", icmpType(true, "nd-neighbor-solicit", 135), accept()),
-		rule("IPv6 finds its neighbours", icmpType(true, "nd-neighbor-advert", 136), accept()),
-		rule("refused at once, not after a timeout", anyTCP(), reset()),
-		rule("refused at once, not after a timeout", prohibited()),
+		rule("what stays in this namespace", jump(chainOwn)),
+		rule(whyAnswers, anyTCP(), established(), isReply(), accept()),
+		rule(whyNeighbours, icmpType(true, "nd-neighbor-solicit", 135), accept()),
+		rule(whyNeighbours, icmpType(true, "nd-neighbor-advert", 136), accept()),
+		rule("nothing else", refuse()),
 	)
 	return c
+}
+
+// leavingChain decides by the interface that a packet really takes. A socket
+// bound to a device (SO_BINDTODEVICE needs no privilege) sends even what goes to
+// 127.0.0.1, or was redirected there, by that device.
+func leavingChain(f Fence) Chain {
+	return Chain{Name: chainLeaving, Kind: "filter", Hook: "postrouting", Drop: true, Rules: []Rule{
+		rule("what stays in this namespace", outLoopback(), accept()),
+		rule("the broker's sockets pass", mark(f.Mark), accept()),
+		// Replies only: nothing else that once was accepted becomes a way out.
+		rule(whyAnswers, anyTCP(), established(), isReply(), accept()),
+		rule(whyNeighbours, icmpType(true, "nd-neighbor-solicit", 135), accept()),
+		rule(whyNeighbours, icmpType(true, "nd-neighbor-advert", 136), accept()),
+	}}
 }
 
 func inputChain(f Fence) Chain {
@@ -142,8 +170,8 @@ func inputChain(f Fence) Chain {
 		rule("errors about connections that exist", related(), icmpType(false, "destination-unreachable", 3), accept()),
 		rule("errors about connections that exist", related(), icmpType(false, "time-exceeded", 11), accept()),
 		rule("errors about connections that exist", related(), icmpv6(), accept()),
-		rule("IPv6 finds its neighbours", icmpType(true, "nd-neighbor-solicit", 135), accept()),
-		rule("IPv6 finds its neighbours", icmpType(true, "nd-neighbor-advert", 136), accept()),
+		rule(whyNeighbours, icmpType(true, "nd-neighbor-solicit", 135), accept()),
+		rule(whyNeighbours, icmpType(true, "nd-neighbor-advert", 136), accept()),
 	}
 	if len(f.IngressTCP) > 0 {
 		c.Rules = append(c.Rules, rule("published ports and the policy's ingress", inSet(setIngress), accept()))

@@ -18,10 +18,13 @@ func TestMain(m *testing.M) { kerneltest.Main(m, nil) }
 // nft runs nft(8) in the namespace and returns what it prints.
 func nft(t *testing.T, netns *os.File, args ...string) string {
 	t.Helper()
-	cmd := exec.Command("nsenter", append([]string{"--net=/proc/self/fd/3", "nft"}, args...)...)
+	return kerneltest.MustRun(t, inNamespace(netns, "nft", args...)).Stdout
+}
+
+func inNamespace(netns *os.File, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command("nsenter", append([]string{"--net=/proc/self/fd/3", name}, args...)...)
 	cmd.ExtraFiles = []*os.File{netns}
-	r := kerneltest.MustRun(t, cmd)
-	return r.Stdout
+	return cmd
 }
 
 // TestKernelAgrees: what is enforced is what the golden file says, and what nft

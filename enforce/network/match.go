@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +21,9 @@ type part struct {
 	exprs []expr.Any
 }
 
+// native is a 32-bit register as the kernel holds it.
+func native(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
+
 func equal(data []byte) expr.Any {
 	return &expr.Cmp{Op: expr.CmpOpEq, Register: reg, Data: data}
 }
@@ -34,7 +36,7 @@ func hasBits(mask uint32, none bool) []expr.Any {
 	}
 	return []expr.Any{
 		&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 4,
-			Mask: binaryutil.NativeEndian.PutUint32(mask), Xor: make([]byte, 4)},
+			Mask: native(mask), Xor: make([]byte, 4)},
 		&expr.Cmp{Op: op, Register: reg, Data: make([]byte, 4)},
 	}
 }
@@ -42,7 +44,7 @@ func hasBits(mask uint32, none bool) []expr.Any {
 func mark(m uint32) part {
 	return part{fmt.Sprintf("meta mark 0x%08x", m), []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg},
-		equal(binaryutil.NativeEndian.PutUint32(m)),
+		equal(native(m)),
 	}}
 }
 
@@ -108,7 +110,7 @@ func ownAddress(v6 bool) part {
 	f := family(v6)
 	return part{f.text + " fib daddr type local", append(f.exprs,
 		&expr.Fib{Register: reg, FlagDADDR: true, ResultADDRTYPE: true},
-		equal(binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)))}
+		equal(native(unix.RTN_LOCAL)))}
 }
 
 // loopback is the index of lo, the first interface of every namespace
@@ -118,14 +120,14 @@ const loopback = 1
 func outLoopback() part {
 	return part{`oif "lo"`, []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyOIF, Register: reg},
-		equal(binaryutil.NativeEndian.PutUint32(loopback)),
+		equal(native(loopback)),
 	}}
 }
 
 func inLoopback() part {
 	return part{`iif "lo"`, []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIF, Register: reg},
-		equal(binaryutil.NativeEndian.PutUint32(loopback)),
+		equal(native(loopback)),
 	}}
 }
 
@@ -170,8 +172,18 @@ func accept() part {
 	return part{"accept", []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}}
 }
 
+// leave goes back to the chain that jumped here.
+func leave() part {
+	return part{"return", []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}}}
+}
+
 func jump(chain string) part {
 	return part{"jump " + chain, []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}}
+}
+
+// refuse ends in the chain that answers at once.
+func refuse() part {
+	return part{"goto " + chainRefused, []expr.Any{&expr.Verdict{Kind: expr.VerdictGoto, Chain: chainRefused}}}
 }
 
 // redirect changes the destination to this host and the given port.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -39,7 +38,7 @@ func LoopbackUp(netns *os.File) error {
 //
 // To be called at start, when the engine has made its interfaces: Docker's own
 // default route would fail beside one that is there before it. It must come
-// after Apply: it takes the fence's rule for own IPv6 addresses away.
+// after Apply: it takes the fence's rule for own IPv6 addresses out of force.
 func AddLoopbackRoutes(netns *os.File) (bool, error) {
 	var alone bool
 	err := routes(netns, func(c *netlink.Conn) error {
@@ -61,8 +60,8 @@ func AddLoopbackRoutes(netns *os.File) (bool, error) {
 		}
 		// First the rule: there must be no moment in which the route makes
 		// every address own and the rule accepts own addresses.
-		if err := emptyOwn6(); err != nil {
-			return fmt.Errorf("emptying the chain %s: %w", chainOwn6, err)
+		if err := closeOwn6(); err != nil {
+			return fmt.Errorf("closing the chain %s: %w", chainOwn6, err)
 		}
 		if err := addLocal6(c); err != nil {
 			return fmt.Errorf("adding an IPv6 route by lo: %w", err)
@@ -177,15 +176,12 @@ func addRoute(c *netlink.Conn, head []byte, e *netlink.AttributeEncoder) error {
 	return err
 }
 
-// emptyOwn6 flushes the fence's chain own6; without a fence there is nothing to do.
-func emptyOwn6() error {
-	c, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	t := table()
-	c.FlushChain(&nftables.Chain{Table: t, Name: chainOwn6})
-	if err := c.Flush(); err != nil && !errors.Is(err, unix.ENOENT) {
+// closeOwn6 makes the fence's chain own6 return at its head; without a fence
+// there is nothing to do. Deleting its rule would make the kernel wait (Apply).
+func closeOwn6() error {
+	b := newBatch()
+	b.rule(chainOwn6, rule("lo is the only interface: every address is own", leave()), true)
+	if err := b.commit(); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	return nil

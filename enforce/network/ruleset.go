@@ -13,13 +13,15 @@ const TableName = "nemoclaw"
 
 // The sets and chains of the table.
 const (
-	setIngress  = "ingress"
-	chainOwn    = "own"
-	chainOwn6   = "own6"
-	chainNAT    = "redirects"
-	chainOutput = "output"
-	chainInput  = "input"
-	chainFwd    = "forwarded"
+	setIngress   = "ingress"
+	chainOwn     = "own"
+	chainOwn6    = "own6"
+	chainRefused = "refused"
+	chainNAT     = "redirects"
+	chainOutput  = "output"
+	chainLeaving = "leaving"
+	chainInput   = "input"
+	chainFwd     = "forwarded"
 )
 
 // Ruleset is the table as data. String writes it as `nft list table` does.
@@ -34,7 +36,7 @@ type Ruleset struct {
 type Chain struct {
 	Name     string
 	Kind     string // filter or nat; "" without a hook
-	Hook     string // output, input or forward
+	Hook     string // output, postrouting, input or forward
 	Priority int32
 	// Drop is what happens at the bottom of a chain with a hook: false is accept.
 	Drop  bool

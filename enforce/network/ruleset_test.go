@@ -67,7 +67,7 @@ func TestDenyAtTheBottom(t *testing.T) {
 				}
 			}
 		}
-		for _, h := range []string{"input", "output", "forward"} {
+		for _, h := range []string{"input", "output", "postrouting", "forward"} {
 			if !hooks[h] {
 				t.Errorf("%s: no filter on %s", name, h)
 			}
