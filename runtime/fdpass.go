@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,22 @@ func recvFile(socket *os.File) (*os.File, error) {
 		return nil, fmt.Errorf("receiving a terminal: %d descriptors and a name of %d bytes, wanted one and a short one", len(fds), n)
 	}
 	return os.NewFile(uintptr(fds[0]), string(name[:n])), nil
+}
+
+// sendFile sends text and one descriptor as a datagram on a connected socket.
+// (net.UnixConn.WriteMsgUnix refuses connected datagram sockets.)
+func sendFile(conn *net.UnixConn, text string, f *os.File) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	rights := unix.UnixRights(int(f.Fd()))
+	var sendErr error
+	err = raw.Write(func(fd uintptr) bool {
+		sendErr = unix.Sendmsg(int(fd), []byte(text), rights, nil, 0)
+		return !errors.Is(sendErr, unix.EAGAIN) && !errors.Is(sendErr, unix.EINTR)
+	})
+	return errors.Join(err, os.NewSyscallError("sendmsg", sendErr))
 }
 
 func recvmsg(fd int, p, oob []byte) (n, oobn int, err error) {

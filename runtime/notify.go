@@ -12,7 +12,6 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -149,7 +148,7 @@ func notifyBarrier(host *net.UnixConn) error {
 		return err
 	}
 	defer r.Close()
-	_, _, err = host.WriteMsgUnix([]byte("BARRIER=1"), unix.UnixRights(int(w.Fd())), nil)
+	err = sendFile(host, "BARRIER=1", w)
 	w.Close()
 	if err != nil {
 		return err

@@ -22,7 +22,9 @@ exec 8<>"$fifo"
 rm "$fifo"
 
 for file in "$@"; do
-  cmd=$(printf '%q ' env RUNC="$runtime" BATS_TEST_TIMEOUT="${BATS_TEST_TIMEOUT:-180}" \
+  # The limit is for the file: bats's own, for a test, is a child that a bare
+  # `wait` in a test waits for too.
+  cmd=$(printf '%q ' env RUNC="$runtime" timeout --foreground 900 \
     bats --tap "${filter[@]}" "$suite/$file.bats")
   # A test that fails is a result, no error of ours.
   { script -qec "$cmd" /dev/null <&8 || true; } | tr -d '\r' | tee -a "$log" | sed -nE \
