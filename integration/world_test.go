@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"strings"
@@ -10,34 +9,6 @@ import (
 
 	"github.com/nemoclaw/nemoclaw/integration/lab"
 )
-
-// plain is an image without any policy.
-var plain = lab.Image{Name: "plain"}
-
-// answer is one line of the probe program's output.
-type answer struct {
-	Op   string
-	OK   bool
-	Err  string
-	Data string
-	Map  map[string]string
-}
-
-// answers reads the probe's lines out of a container's output, by operation.
-func answers(t *testing.T, r lab.Result) map[string]answer {
-	t.Helper()
-	out := map[string]answer{}
-	for _, line := range strings.Split(r.Stdout, "\n") {
-		var a answer
-		if json.Unmarshal([]byte(line), &a) == nil && a.Op != "" {
-			out[a.Op] = a
-		}
-	}
-	if len(out) == 0 {
-		t.Fatalf("the probe has said nothing (exit status %d)\n%s%s", r.Code, r.Stdout, r.Stderr)
-	}
-	return out
-}
 
 // TestWorld holds the harness itself to its word, with stock runc: what the
 // tests of the fence show to be closed must be open without it.
@@ -80,7 +51,7 @@ func TestWorldHTTPSAndPorts(t *testing.T) {
 		if err != nil || !strings.Contains(r.Stdout, `"uri":"/y"`) {
 			t.Errorf("curl: %v %d %s%s", err, r.Code, r.Stdout, r.Stderr)
 		}
-		id := detached(t, e, "runc", "-p", "18080:8080", ref, "probe", "serve", "0.0.0.0:8080", "20s")
+		id := detached(t, e, "reference", "-p", "18080:8080", ref, "probe", "serve", "0.0.0.0:8080", "20s")
 		_ = id
 		if err := e.World.InEngine(func() error { return greet("127.0.0.1:18080") }); err != nil {
 			t.Errorf("from the engine's host: %v", err)
@@ -89,22 +60,6 @@ func TestWorldHTTPSAndPorts(t *testing.T) {
 			t.Errorf("from the internet's side: %v", err)
 		}
 	})
-}
-
-// detached starts a container in the background, removed at the test's end.
-func detached(t *testing.T, e *lab.Engine, runtime string, args ...string) string {
-	t.Helper()
-	out, err := e.Docker(append([]string{"run", "-d", "--runtime", runtime}, args...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := strings.TrimSpace(out)
-	t.Cleanup(func() {
-		if _, err := e.Docker("rm", "-f", id); err != nil {
-			t.Errorf("removing %s: %v", id, err)
-		}
-	})
-	return id
 }
 
 // greet asks an agent's server, with patience for its start. It makes its

@@ -63,9 +63,9 @@ func (e *Engine) Run(args ...string) (Result, error) {
 	return e.Try(append([]string{"run", "--rm", "--runtime", "nemoclaw"}, args...)...)
 }
 
-// RunRunc is Run with stock runc: what to compare with.
+// RunRunc is Run with stock runc of our version: what to compare with.
 func (e *Engine) RunRunc(args ...string) (Result, error) {
-	return e.Try(append([]string{"run", "--rm", "--runtime", "runc"}, args...)...)
+	return e.Try(append([]string{"run", "--rm", "--runtime", "reference"}, args...)...)
 }
 
 // Nemoclaw runs one of the nemoclaw programs in the engine's namespaces with

@@ -106,6 +106,10 @@ func cacheDir() string {
 	return "/var/cache/nemoclaw-test"
 }
 
+// ReferenceRunc is the runc of the version that we build on, which results are
+// compared with (scripts/engines.sh builds it).
+func ReferenceRunc() string { return filepath.Join(cacheDir(), "dockerd-new", "bin", "runc") }
+
 // dockerCLI prefers Debian's client, which a fresh machine has.
 func dockerCLI() string {
 	if _, err := os.Stat("/usr/bin/docker"); err == nil {
@@ -219,9 +223,12 @@ func (e *Engine) startDockerd(p programs, extra map[string]any) error {
 		"data-root": e.DataRoot(), "exec-root": e.ExecRoot(), "pidfile": filepath.Join(dir, "pid"),
 		"hosts": []string{"unix://" + e.Sock()}, "containerd": e.containerdSock(),
 		"cgroup-parent": e.CgroupParent(),
-		"runtimes": map[string]any{"nemoclaw": map[string]any{
-			"path": filepath.Join(e.Bin, "nemoclaw-runtime"), "runtimeArgs": []string{"--config", e.Config},
-		}},
+		"runtimes": map[string]any{
+			"nemoclaw": map[string]any{
+				"path": filepath.Join(e.Bin, "nemoclaw-runtime"), "runtimeArgs": []string{"--config", e.Config},
+			},
+			"reference": map[string]any{"path": ReferenceRunc()},
+		},
 	}
 	for k, v := range extra {
 		conf[k] = v

@@ -26,6 +26,9 @@ type Image struct {
 	Change []string          // further `docker import --change` lines
 }
 
+// Label is a policy as a label's value: base64 survives every tool's quoting.
+func Label(policy string) string { return base64.StdEncoding.EncodeToString([]byte(policy)) }
+
 // Build imports the image and returns its reference.
 func (e *Engine) Build(im Image) (string, error) {
 	layer, err := im.tar()
@@ -44,7 +47,7 @@ func (e *Engine) Build(im Image) (string, error) {
 	case im.Label != "":
 		change("LABEL io.nemoclaw.policy=" + im.Label)
 	case im.Policy != "":
-		change("LABEL io.nemoclaw.policy=" + base64.StdEncoding.EncodeToString([]byte(im.Policy)))
+		change("LABEL io.nemoclaw.policy=" + Label(im.Policy))
 	}
 	for _, line := range im.Change {
 		change(line)
