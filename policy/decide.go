@@ -111,6 +111,9 @@ func (m *Matcher) hits(groups [][]*endpoint, r *Request, host string, addr netip
 func (e *endpoint) reach(r *Request, host string, addr netip.Addr) (rank int, reason Reason) {
 	switch {
 	case host == "" && e.AllowedIPs != nil && !inside(e.AllowedIPs, addr):
+		if !slices.Contains(e.Ports, r.Port) {
+			return 0, ReasonNoRuleForHost
+		}
 		return 1, ReasonAddressNotAllowed
 	case !slices.Contains(e.Ports, r.Port):
 		return 2, ReasonPortNotAllowed

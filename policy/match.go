@@ -100,9 +100,8 @@ func accessRules(e *Endpoint) []ruleMatch {
 			add(ruleMatch{method: method})
 		}
 	case ProtocolWebSocket:
-		add(ruleMatch{method: "GET"})
-		if e.Access != AccessReadOnly {
-			add(ruleMatch{method: methodText})
+		for _, method := range webSocketMethods(e.Access) {
+			add(ruleMatch{method: method})
 		}
 	case ProtocolGraphQL:
 		for _, operation := range graphQLOperations(e.Access) {
@@ -121,6 +120,17 @@ func restMethods(a Access) []string {
 		return []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH"}
 	case AccessFull:
 		return []string{"*"}
+	}
+	return nil
+}
+
+// webSocketMethods: read-only is the upgrade, the others also send text.
+func webSocketMethods(a Access) []string {
+	switch a {
+	case AccessReadOnly:
+		return []string{"GET"}
+	case AccessReadWrite, AccessFull:
+		return []string{"GET", methodText}
 	}
 	return nil
 }
