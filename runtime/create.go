@@ -37,7 +37,7 @@ type CreateOptions struct {
 // Start. After an error nothing of it is left.
 func (h *Host) Create(id string, o CreateOptions) error {
 	o.Detach = true
-	b, err := h.build(id, o)
+	b, err := h.build(&build{options: o}, id)
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,7 @@ type build struct {
 	creation
 	host      *Host
 	options   CreateOptions
+	runs      bool // started by this same verb
 	notifier  *notifier
 	container *libcontainer.Container
 	launch    *launch
@@ -57,16 +58,17 @@ type build struct {
 
 // build makes a container up to the exec fifo. This is the order of everything
 // that create does.
-func (h *Host) build(id string, o CreateOptions) (_ *build, err error) {
-	b := &build{host: h, options: o}
+func (h *Host) build(b *build, id string) (_ *build, err error) {
+	b.host = h
 	if err := b.load(id); err != nil {
 		return nil, err
 	}
-	files, err := callerFiles(&o.ProcessOptions, activateProcess(b.spec.Process))
+	files, err := callerFiles(&b.options.ProcessOptions, activateProcess(b.spec.Process))
 	if err != nil {
 		return nil, err
 	}
 	b.files.first = firstFD + len(files)
+	interrupted := holdInterrupts()
 	defer func() {
 		if err != nil {
 			b.undo()
@@ -86,7 +88,10 @@ func (h *Host) build(id string, o CreateOptions) (_ *build, err error) {
 	if err := b.container.Start(b.launch.process); err != nil {
 		return nil, err
 	}
-	return b, b.finish()
+	if err := b.finish(); err != nil {
+		return nil, err
+	}
+	return b, interrupted()
 }
 
 // load reads the bundle and refuses what cannot be made, before anything exists.
@@ -137,7 +142,7 @@ func (b *build) make() error {
 	if err := b.notifier.makeDir(); err != nil {
 		return err
 	}
-	if b.options.Detach {
+	if !b.runs {
 		return nil // whoever starts the container listens
 	}
 	return b.notifier.listen()

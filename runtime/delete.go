@@ -30,10 +30,12 @@ func (h *Host) Delete(id string, force bool) error {
 	if err != nil {
 		return err
 	}
-	if err := destroy(c, force); err != nil {
+	err = destroy(c, force)
+	if err != nil && unix.Access(h.stateDir(id), unix.F_OK) == nil {
 		return err
 	}
-	return h.Enforcement.teardown(id, h.Root)
+	// Gone, even if a poststop hook has failed: nobody may call us again.
+	return errors.Join(err, h.Enforcement.teardown(id, h.Root))
 }
 
 // deleteRemains removes what an aborted create has left: the directory without a

@@ -9,7 +9,7 @@ func (h *Host) Run(id string, o CreateOptions) (int, error) {
 	if !o.NoSubreaper && !o.Detach {
 		becomeSubreaper()
 	}
-	b, err := h.build(id, o)
+	b, err := h.build(&build{options: o, runs: true}, id)
 	if err != nil {
 		return -1, err
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 
@@ -33,6 +34,22 @@ func catchSignals() *signals {
 		close(s.complete)
 	}()
 	return s
+}
+
+// holdInterrupts keeps a signal that asks us to end from ending us half-way. What
+// it gives says, as an error, that one has come since.
+func holdInterrupts() func() error {
+	held := make(chan os.Signal, 1)
+	signal.Notify(held, unix.SIGHUP, unix.SIGINT, unix.SIGTERM)
+	return func() error {
+		defer signal.Stop(held)
+		select {
+		case sig := <-held:
+			return fmt.Errorf("interrupted: %s", sig)
+		default:
+			return nil
+		}
+	}
 }
 
 // becomeSubreaper makes us the parent of what the container's processes leave

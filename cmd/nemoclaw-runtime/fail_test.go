@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // A create that fails, at whichever step, leaves nothing behind.
@@ -71,7 +73,7 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 	} {
 		t.Run(step, func(t *testing.T) {
 			h := newHost(t)
-			dir := bundle(t, "sleep 1000", test.edit)
+			dir := bundle(t, "sleep 98765", test.edit)
 			before := machine(t)
 			id := name(t)
 			r := h.run(append(append([]string{"create", "--bundle", dir}, test.args...), id)...)
@@ -110,9 +112,56 @@ func machine(t *testing.T) []string {
 	}
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range lines {
-		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), "sleep\x001000") {
+		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), "sleep\x0098765") {
 			all = append(all, path+" "+string(text))
 		}
 	}
 	return all
+}
+
+// Whoever ends a create half-way gets it undone, not cut off.
+func TestInterruptedCreateLeavesNothing(t *testing.T) {
+	h, id := newHost(t), name(t)
+	began := filepath.Join(t.TempDir(), "began")
+	dir := bundle(t, "sleep 98765", func(s *specs.Spec) {
+		s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{
+			{Path: "/bin/sh", Args: []string{"sh", "-c", "echo >" + began + "; sleep 0.5"}},
+		}}
+	})
+	before := machine(t)
+	cmd := h.command("create", "--bundle", dir, id)
+	go func() {
+		for range 500 {
+			if _, err := os.Stat(began); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		_ = cmd.Process.Signal(unix.SIGTERM)
+	}()
+	if r := h.finish(cmd); r.Status != 1 || !strings.Contains(r.Stderr, "interrupted: terminated") {
+		t.Errorf("%+v", r)
+	}
+	if entries, _ := os.ReadDir(h.root); len(entries) > 0 {
+		t.Errorf("left in the root: %v", entries)
+	}
+	if after := machine(t); !slices.Equal(before, after) {
+		t.Errorf("left on the machine: %q, before: %q", after, before)
+	}
+}
+
+// A hook that fails after the end does not keep what enforcement has made: the
+// container is gone, and a second delete says so.
+func TestFailedPoststopHookStillDeletes(t *testing.T) {
+	h, id := newHost(t), name(t)
+	h.must("create", id, "--bundle", bundle(t, "true", func(s *specs.Spec) {
+		s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "/bin/false"}}}
+	}))
+	if r := h.run("delete", "--force", id); r.Status != 1 || !strings.Contains(r.Stderr, "hook") {
+		t.Errorf("%+v", r)
+	}
+	if entries, _ := os.ReadDir(h.root); len(entries) > 0 {
+		t.Errorf("left in the root: %v", entries)
+	}
+	h.must("delete", "--force", id)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -139,8 +140,15 @@ func TestOnlyPreservedDescriptors(t *testing.T) {
 	}
 }
 
-// systemd hears of readiness, and which process to watch.
+// systemd hears of readiness, and which process to watch, from start and from a
+// detached run.
 func TestNotifySocket(t *testing.T) {
+	for _, verbs := range [][]string{{"create", "start"}, {"run -d"}} {
+		t.Run(verbs[0], func(t *testing.T) { testNotify(t, verbs) })
+	}
+}
+
+func testNotify(t *testing.T, verbs []string) {
 	h, id := newHost(t), name(t)
 	path := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -149,25 +157,32 @@ func TestNotifySocket(t *testing.T) {
 	}
 	defer conn.Close()
 	dir := bundle(t, "test -S $NOTIFY_SOCKET && exec sleep 1000", nil)
-	cmd := h.command("create", "--bundle", dir, id)
-	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+path)
-	if r := h.finish(cmd); r.Status != 0 {
-		t.Fatalf("%+v", r)
+	command := func(verb string) *exec.Cmd {
+		cmd := h.command(append(strings.Fields(verb), id)...)
+		cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+path)
+		cmd.Dir = dir
+		return cmd
+	}
+	if len(verbs) > 1 {
+		if r := h.finish(command(verbs[0])); r.Status != 0 {
+			t.Fatalf("%+v", r)
+		}
 	}
 	defer h.run("delete", "--force", id)
-	cmd = h.command("start", id)
-	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+path)
-	if err := cmd.Start(); err != nil {
+	last := command(verbs[len(verbs)-1])
+	if err := last.Start(); err != nil {
 		t.Fatal(err)
 	}
-	inside := filepath.Join(h.root, id, "notify", "notify.sock")
-	sendTo(t, inside, "STATUS=x\nREADY=1\n")
-	for _, want := range []string{"READY=1\n", "MAINPID=" + strconv.Itoa(h.state(id).PID) + "\n", "BARRIER=1"} {
+	sendTo(t, filepath.Join(h.root, id, "notify", "notify.sock"), "STATUS=x\nREADY=1\n")
+	if got := receive(t, conn); got != "READY=1\n" {
+		t.Errorf("%q", got)
+	}
+	for _, want := range []string{"MAINPID=" + strconv.Itoa(h.state(id).PID) + "\n", "BARRIER=1"} {
 		if got := receive(t, conn); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if err := cmd.Wait(); err != nil {
+	if err := last.Wait(); err != nil {
 		t.Error(err)
 	}
 }
