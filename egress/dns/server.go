@@ -22,8 +22,8 @@ const (
 
 // Peer is who asks: the near end of its socket.
 type Peer struct {
-	Addr netip.AddrPort
-	TCP  bool
+	Addr   netip.AddrPort
+	Stream *net.TCPConn // the connection asked on; nil for a datagram
 }
 
 // Decider says what to answer. It is called from several goroutines. The name
@@ -92,7 +92,7 @@ func ServeTCP(ctx context.Context, l *net.TCPListener, decide Decider) error {
 
 // serveStream answers queries on one connection until something is wrong with it.
 func serveStream(ctx context.Context, c *net.TCPConn, decide Decider) {
-	from := Peer{Addr: c.RemoteAddr().(*net.TCPAddr).AddrPort(), TCP: true}
+	from := Peer{Addr: c.RemoteAddr().(*net.TCPAddr).AddrPort(), Stream: c}
 	var size [2]byte
 	for ctx.Err() == nil {
 		if c.SetDeadline(time.Now().Add(tcpIdle)) != nil {
