@@ -47,7 +47,7 @@ func (f *flow) checkHello(first *sniffer, up net.Conn) error {
 // flush sends on what was read ahead.
 func (f *flow) flush(from *sniffer, up net.Conn) error {
 	n, err := up.Write(from.buf)
-	f.out += int64(n)
+	f.out.Add(int64(n))
 	from.buf = nil
 	return err
 }

@@ -333,7 +333,7 @@ func (s *session) respond(q *http1.Request, upgrade bool) (keep bool, err error)
 		}
 		keep := !q.Close && !r.Close
 		n, err := s.conn.Write(r.Head(!keep))
-		s.f.in += int64(n)
+		s.f.in.Add(int64(n))
 		if err == nil && r.HasBody(q.Method) {
 			var m int64
 			m, err = http1.CopyBody(s.conn, s.upr, r.Body)
