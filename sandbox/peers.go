@@ -9,7 +9,8 @@ const (
 	FrameBoot   FrameKind = "boot"   // to the supervisor, once: Boot, answered by Booted
 	FrameAttach FrameKind = "attach" // to the supervisor: Attach and its sockets, without the netns
 	FrameAdd    FrameKind = "add"    // to the supervisor: Container and its audit log
-	FrameRemove FrameKind = "remove" // to the supervisor: ID
+	FrameStart  FrameKind = "start"  // to the supervisor: DialHere; before it nothing is dialled
+	FrameRemove FrameKind = "remove" // to the supervisor: ContainerID
 	FrameWho    FrameKind = "who"    // to the broker: Who, answered by Holders
 	FrameSocket FrameKind = "socket" // to the broker: Socket, answered by one descriptor
 )
@@ -29,15 +30,16 @@ type Frame struct {
 	Attach      *Attach    `json:"attach,omitempty"`
 	Container   *Container `json:"container,omitempty"`
 	ContainerID string     `json:"container_id,omitempty"`
+	DialHere    bool       `json:"dial_here,omitempty"`
 	Who         *Who       `json:"who,omitempty"`
 	Holders     []Holder   `json:"holders,omitempty"`
 	Socket      Socket     `json:"socket,omitempty"`
 }
 
-// Boot is a supervisor's configuration. With it come three descriptors: a memfd
-// of the authority's key and certificate, a memfd of the names that have an
-// address (both empty on the first start, both written by the supervisor), and
-// the host's root certificates (PEM; /dev/null if there are none).
+// Boot is a supervisor's configuration. With it come a memfd of the authority's
+// key and certificate, a memfd of the names that have an address (both empty on
+// the first start, both written by the supervisor), and any number of files of
+// root certificates for upstream servers (PEM).
 type Boot struct {
 	// Seccomp is the program that the supervisor installs on itself.
 	Seccomp []byte `json:"seccomp"`
