@@ -154,9 +154,9 @@ func (s *session) judge(q *http1.Request) (string, policy.Decision) {
 	if d.Verdict == policy.Deny || q.Path == "*" {
 		return q.Path, d
 	}
-	path, err := policy.NormalizePath(q.Path, d.Endpoint != nil && d.Endpoint.AllowEncodedSlash)
-	if err != nil {
-		return "", deny(policy.ReasonMalformed, err.Error())
+	path, ok := policy.NormalizePath(q.Path, d.Endpoint != nil && d.Endpoint.AllowEncodedSlash)
+	if !ok {
+		return "", deny(policy.ReasonMalformed, "the path has no single meaning")
 	}
 	return path, d
 }

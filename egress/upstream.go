@@ -67,7 +67,7 @@ func (f *flow) permit(a netip.Addr) error {
 	if err := f.proxy.cfg.Guard.Check(t); err != nil {
 		return err
 	}
-	if !f.verdict.Permits(a, f.dst.Port()) {
+	if !f.verdict.Permits(a) {
 		return &dialguard.Refusal{Kind: dialguard.KindNotListed, Addr: a, Port: f.dst.Port(), What: "the policy or its ceiling does not permit it"}
 	}
 	return nil
