@@ -1,0 +1,6 @@
+package compile
+
+import "golang.org/x/sys/unix"
+
+// auditArch is this machine's AUDIT_ARCH_*, as the kernel reports it.
+const auditArch = unix.AUDIT_ARCH_AARCH64
