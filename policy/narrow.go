@@ -20,10 +20,13 @@ import (
 func Narrow(doc, ceiling *Document) (*Document, []Clamp, error) {
 	out := *doc
 	n := &narrower{doc: &out, ceiling: ceiling}
+	if n.done() {
+		return &out, nil, nil
+	}
+	n.filesystem() // before Within is set: it ends the format's defaults
 	if err := n.addCeilings(); err != nil {
 		return nil, nil, err
 	}
-	n.filesystem()
 	n.static()
 	n.network()
 	n.extensions()
@@ -40,12 +43,27 @@ func (n *narrower) clamp(at Position, what, whyFormat string, args ...any) {
 	n.clamps = append(n.clamps, Clamp{At: at, What: what, Why: fmt.Sprintf(whyFormat, args...)})
 }
 
-// addCeilings records the ceiling, and the ceilings that it is itself under.
-func (n *narrower) addCeilings() error {
-	within := append([]*Document(nil), n.doc.Within...)
+// ceilings gives the ceiling, and the ceilings that it is itself under.
+func (n *narrower) ceilings() []*Document {
 	plain := *n.ceiling
 	plain.Within = nil
-	for _, c := range append([]*Document{&plain}, n.ceiling.Within...) {
+	return append([]*Document{&plain}, n.ceiling.Within...)
+}
+
+// done reports whether the document is already under the ceiling.
+func (n *narrower) done() bool {
+	for _, c := range n.ceilings() {
+		if !containsDocument(n.doc.Within, c) {
+			return false
+		}
+	}
+	return true
+}
+
+// addCeilings records what the result is under.
+func (n *narrower) addCeilings() error {
+	within := append([]*Document(nil), n.doc.Within...)
+	for _, c := range n.ceilings() {
 		if !containsDocument(within, c) {
 			within = append(within, c)
 		}
@@ -117,7 +135,8 @@ func (n *narrower) endpoint(r *NetworkRule, e *Endpoint) {
 		// are asked for, and what is inspected on them stays inspected.
 	}
 	if enforced && e.Enforcement == EnforcementAudit && e.Protocol.Inspects() {
-		e.Enforcement = EnforcementEnforce
+		// Not rewritten here: it could then disagree with an endpoint that it
+		// overlaps elsewhere. The decision enforces if either side does.
 		n.clamp(e.At, fmt.Sprintf("rule %q: %s is enforced", printable(r.Name), what), "the ceiling %s enforces", n.ceiling.Name)
 	}
 }

@@ -109,3 +109,17 @@ func below(path, dir string) bool {
 	}
 	return strings.HasPrefix(path, dir) && path[len(dir)] == '/'
 }
+
+// FileAccess is what a document gives below a path.
+type FileAccess uint8
+
+// The values of FileAccess, in order.
+const (
+	FileNone FileAccess = iota
+	FileRead
+	FileWrite
+)
+
+// Access says what the lists give for an absolute, cleaned path: the longest
+// listed path at or above it decides. The work directory is not known here.
+func (f *Filesystem) Access(path string) FileAccess { return FileAccess(f.level(path)) }
