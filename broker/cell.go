@@ -33,7 +33,7 @@ type result struct {
 
 // newCell makes the thread and its namespace; mountpoint is any directory, which
 // only that namespace sees covered.
-func newCell(program *os.File, mountpoint string, uid uint32) (*cell, error) {
+func newCell(program, mountpoint string, uid uint32) (*cell, error) {
 	c := &cell{uid: uid, calls: make(chan call)}
 	ready := make(chan error)
 	go func() {
@@ -51,7 +51,7 @@ func newCell(program *os.File, mountpoint string, uid uint32) (*cell, error) {
 }
 
 // emptyView leaves this thread in a root that holds the program alone.
-func emptyView(program *os.File, mountpoint string) error {
+func emptyView(program, mountpoint string) error {
 	const flags = unix.MS_NOSUID | unix.MS_NODEV
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return fmt.Errorf("leaving the mount namespace: %w", err)
@@ -71,7 +71,9 @@ func emptyView(program *os.File, mountpoint string) error {
 		return err
 	}
 	f.Close()
-	if err := unix.Mount(fmt.Sprintf("/proc/self/fd/%d", program.Fd()), name, "", unix.MS_BIND, ""); err != nil {
+	// By path, not by descriptor: one opened before belongs to a mount of the
+	// namespace that was left, and cannot be bound from here (EINVAL).
+	if err := unix.Mount(program, name, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("binding the program: %w", err)
 	}
 	if err := unix.Mount("", name, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|flags, ""); err != nil {

@@ -69,7 +69,7 @@ func Run(sock *os.File) error {
 
 // begin is the start-up, one step after the other. What it has made is undone
 // when a later step does not work.
-func begin(start *sandbox.Start) (b *broker, err error) {
+func begin(start *sandbox.Start) (_ *broker, err error) {
 	slot, err := sandbox.OpenSlot(start.SlotDir)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func begin(start *sandbox.Start) (b *broker, err error) {
 	if start.UID == 0 || start.Mark == 0 {
 		return nil, fmt.Errorf("starting with uid %d and mark %d: neither may be 0", start.UID, start.Mark)
 	}
-	b = &broker{slot: slot, start: start, containers: make(map[string]*container)}
+	b := &broker{slot: slot, start: start, containers: make(map[string]*container)}
 	defer func() {
 		if err != nil {
 			b.shutdown()
@@ -97,12 +97,7 @@ func begin(start *sandbox.Start) (b *broker, err error) {
 		return nil, err
 	}
 	// The mount namespace needs privilege that goes next.
-	program, err := os.Open(start.Supervisor)
-	if err != nil {
-		return nil, fmt.Errorf("opening the supervisor's program: %w", err)
-	}
-	defer program.Close()
-	if b.cell, err = newCell(program, start.SlotDir, start.UID); err != nil {
+	if b.cell, err = newCell(start.Supervisor, start.SlotDir, start.UID); err != nil {
 		return nil, err
 	}
 	if err := dropCapabilities(); err != nil {
