@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +40,10 @@ type dockerConfig struct {
 		Image        string
 		Labels       map[string]string
 		ExposedPorts map[string]struct{}
+		Volumes      map[string]struct{}
+	}
+	MountPoints map[string]struct {
+		Destination string
 	}
 }
 
@@ -49,6 +55,9 @@ type dockerHostConfig struct {
 	PublishAllPorts bool
 	CapAdd          []string
 	SecurityOpt     []string
+	Binds           []string
+	Mounts          []struct{ Target string }
+	Tmpfs           map[string]string
 	PortBindings    map[string][]struct {
 		HostIP   string `json:"HostIp"`
 		HostPort string
@@ -95,7 +104,7 @@ func dockerRecord(root, id string, spec *specs.Spec) (*Record, error) {
 		Engine: Docker, Name: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image, ImageID: c.Image,
 		Labels: labels, ImageLabels: imageLabels, Published: published,
 		NetworkMode: h.NetworkMode, PidMode: h.PidMode, Privileged: h.Privileged,
-		CapAdd: h.CapAdd, SecurityOpt: h.SecurityOpt,
+		CapAdd: h.CapAdd, SecurityOpt: h.SecurityOpt, OperatorMounts: operatorMounts(&c, &h),
 	}, nil
 }
 
@@ -143,6 +152,30 @@ func dockerPorts(c *dockerConfig, h *dockerHostConfig) ([]Port, error) {
 			cmp.Compare(a.HostIP, b.HostIP), cmp.Compare(a.Host, b.Host))
 	})
 	return ports, nil
+}
+
+// operatorMounts lists what the run command asked for (-v, --mount, --tmpfs,
+// --volumes-from). What only Config.Volumes names is an image's VOLUME, or an
+// anonymous volume that nobody gave a source: the image's word, to be safe.
+func operatorMounts(c *dockerConfig, h *dockerHostConfig) []string {
+	asked := map[string]bool{}
+	for _, bind := range h.Binds {
+		if parts := strings.Split(bind, ":"); len(parts) > 1 {
+			asked[path.Clean(parts[1])] = true
+		}
+	}
+	for _, m := range h.Mounts {
+		asked[path.Clean(m.Target)] = true
+	}
+	for dest := range h.Tmpfs {
+		asked[path.Clean(dest)] = true
+	}
+	for _, m := range c.MountPoints {
+		if _, volume := c.Config.Volumes[m.Destination]; !volume {
+			asked[path.Clean(m.Destination)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(asked))
 }
 
 // parsePort reads "8080/tcp".

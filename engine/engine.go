@@ -31,6 +31,9 @@ type Record struct {
 	Privileged  bool
 	CapAdd      []string // as the user gave them
 	SecurityOpt []string // as the user gave them
+	// OperatorMounts are the destinations that the run command asked for, clean
+	// and sorted; neither the image's VOLUMEs nor the engine's own files.
+	OperatorMounts []string
 }
 
 // Port is a port of the container that the engine publishes.
