@@ -48,12 +48,11 @@ func (h *Host) Create(id string, o CreateOptions) error {
 // build is a container being made: the steps of create, and what undoes them.
 type build struct {
 	creation
-	host      *Host
-	options   CreateOptions
-	runs      bool // started by this same verb
-	notifier  *notifier
-	container *libcontainer.Container
-	launch    *launch
+	host     *Host
+	options  CreateOptions
+	runs     bool // started by this same verb
+	notifier *notifier
+	launch   *launch
 }
 
 // build makes a container up to the exec fifo. This is the order of everything
@@ -153,7 +152,7 @@ func (b *build) finish() (err error) {
 	if b.pid, err = b.launch.process.Pid(); err != nil {
 		return err
 	}
-	if err := b.host.Enforcement.created(&b.creation); err != nil {
+	if err := b.host.Enforcement.finish(&b.creation); err != nil {
 		return err
 	}
 	return b.launch.started()

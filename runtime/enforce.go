@@ -5,6 +5,9 @@ import (
 
 	"github.com/opencontainers/runc/libcontainer"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/nemoclaw/nemoclaw/hooks"
+	"github.com/nemoclaw/nemoclaw/plan"
 )
 
 // Enforcement carries a policy out around the verbs. The verbs call it at the
@@ -18,26 +21,33 @@ import (
 //	start, run    release    last moment before the agent's program runs
 //	exec          exec       may change the process, add files; it starts next
 //	delete, run   teardown   the container is destroyed, or was never whole
+//
+// What each does is in enforce_create.go and enforce_exec.go.
 type Enforcement struct {
 	// ConfigFile is the host's configuration; "" is the default place.
 	ConfigFile string
 }
 
-// noPolicy is the annotation that `state` shows of a container made without
-// any policy.
+// The annotation that `state` shows of a container made without any policy.
 const (
-	policyAnnotation = "io.nemoclaw.policy"
+	policyAnnotation = hooks.PolicyKey
 	noPolicy         = "none"
 )
 
 // creation is a container on its way: what prepare and created work on.
 type creation struct {
-	id     string
-	root   string // of the states, --root
-	bundle string // absolute
-	spec   *specs.Spec
-	files  inheritance
-	pid    int // of the container's init, from created on; 0 before
+	id        string
+	root      string // of the states, --root
+	bundle    string // absolute
+	spec      *specs.Spec
+	files     inheritance
+	pid       int                     // of the container's init, from created on; 0 before
+	container *libcontainer.Container // from created on
+
+	// What prepare leaves for created; nil without enforcement.
+	sandbox *hooks.Sandbox
+	plan    *plan.Plan
+	created hooks.Created
 }
 
 // execution is a process on its way into a running container.
@@ -70,16 +80,6 @@ func (i *inheritance) close() {
 	i.files = nil
 }
 
-// prepare decides what will be done for this container and edits its spec. An
-// error leaves nothing behind and nothing to undo.
-func (e *Enforcement) prepare(c *creation) error {
-	if e == nil {
-		markUnenforced(c.spec)
-		return nil
-	}
-	return nil
-}
-
 // markUnenforced makes `state` say that no policy is in force, whatever the
 // spec's author wrote there.
 func markUnenforced(spec *specs.Spec) {
@@ -87,46 +87,4 @@ func markUnenforced(spec *specs.Spec) {
 		spec.Annotations = map[string]string{}
 	}
 	spec.Annotations[policyAnnotation] = noPolicy
-}
-
-// created puts the fence, the supervisor and the rules in place. On an error the
-// container is killed and destroyed, then undo is called.
-func (e *Enforcement) created(c *creation) error {
-	if e == nil {
-		return nil
-	}
-	return nil
-}
-
-// undo takes back what prepare and created did, as far as they came.
-func (e *Enforcement) undo(c *creation) error {
-	if e == nil {
-		return nil
-	}
-	return nil
-}
-
-// release checks that everything is in place. On an error the agent never runs.
-func (e *Enforcement) release(id, root string, container *libcontainer.Container) error {
-	if e == nil {
-		return nil
-	}
-	return nil
-}
-
-// exec puts the process under the container's plan.
-func (e *Enforcement) exec(x *execution) error {
-	if e == nil {
-		return nil
-	}
-	return nil
-}
-
-// teardown removes what is left of the container of that name; twice does no
-// harm, and a container that never was is none.
-func (e *Enforcement) teardown(id, root string) error {
-	if e == nil {
-		return nil
-	}
-	return nil
 }
