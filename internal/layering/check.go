@@ -128,7 +128,7 @@ func climbs(s source, dir string) string {
 	case from.floor < top && to.floor == top:
 		return "it is for tests of the whole product"
 	case from.dir == "cmd" && to.dir == "cmd":
-		if strings.HasPrefix(dir, s.dir+"/") || s.test {
+		if command(dir) == command(s.dir) || s.test {
 			return ""
 		}
 		return "commands do not know one another"
@@ -138,6 +138,12 @@ func climbs(s source, dir string) string {
 		return fmt.Sprintf("both stand on floor %d", from.floor)
 	}
 	return fmt.Sprintf("it stands on floor %d, above floor %d", to.floor, from.floor)
+}
+
+// command returns the command's directory that dir is or lies in: cmd/NAME.
+func command(dir string) string {
+	parts := strings.SplitN(dir, "/", 3)
+	return strings.Join(parts[:min(2, len(parts))], "/")
 }
 
 // checkInits refuses init functions.
