@@ -35,6 +35,10 @@ func NewReader(r io.Reader) *Reader {
 	return &Reader{r: bufio.NewReaderSize(r, MaxLine)}
 }
 
+// Offset returns how many bytes have been read, in whole lines and in the last,
+// unfinished one.
+func (r *Reader) Offset() int64 { return r.offset }
+
 // Next returns the next record and its line, newline included, which is valid
 // until the next call. It returns io.EOF at the end, io.ErrUnexpectedEOF with
 // the bytes there are when the last line has no newline (yet), and a *BadRecord

@@ -239,3 +239,17 @@ func jsonEqual(text []byte, value any) bool {
 	}
 	return reflect.DeepEqual(a, b)
 }
+
+// Strings returns the list of strings at a top-level key; nil if there is none.
+func Strings(text []byte, key string) []string {
+	var doc map[string]any
+	_ = json.Unmarshal(text, &doc)
+	list, _ := doc[key].([]any)
+	var out []string
+	for _, v := range list {
+		if s, ok := v.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}

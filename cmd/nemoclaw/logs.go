@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/nemoclaw/nemoclaw/audit"
+)
+
+// record is one line of a log, or what is wrong with it.
+type record struct {
+	event *audit.Event
+	line  []byte
+	bad   error
+}
+
+// logs reads several logs as one, in the order of the records' times.
+type logs struct {
+	open    []*logFile
+	known   map[string]bool
+	damaged bool
+}
+
+// logFile is one log, read up to offset.
+type logFile struct {
+	f      *os.File
+	offset int64 // of the first byte that was not returned
+	reader *audit.Reader
+	head   *record // read but not returned yet
+}
+
+func newLogs() *logs { return &logs{known: map[string]bool{}} }
+
+func (l *logs) close() {
+	for _, f := range l.open {
+		f.f.Close()
+	}
+}
+
+// add opens the files that are not open yet.
+func (l *logs) add(files []string) error {
+	for _, path := range files {
+		if l.known[path] {
+			continue
+		}
+		f, err := openLog(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // removed since it was listed
+		}
+		if err != nil {
+			return err
+		}
+		l.known[path] = true
+		l.open = append(l.open, &logFile{f: f})
+	}
+	return nil
+}
+
+// merge gives every whole record that has not been given yet to print. A record
+// of a log counts as no older than those before it in that log.
+func (l *logs) merge(print func(record) error) error {
+	for _, f := range l.open {
+		f.rewind()
+		if err := f.next(); err != nil {
+			return err
+		}
+	}
+	for {
+		oldest := l.oldest()
+		if oldest == nil {
+			return nil
+		}
+		r := oldest.head
+		l.damaged = l.damaged || r.bad != nil
+		if err := print(*r); err != nil {
+			return err
+		}
+		if err := oldest.next(); err != nil {
+			return err
+		}
+	}
+}
+
+// oldest returns the log whose next record is the oldest; nil when none has one.
+// What has no time goes first.
+func (l *logs) oldest() *logFile {
+	var best *logFile
+	for _, f := range l.open {
+		switch {
+		case f.head == nil:
+		case f.head.bad != nil:
+			return f
+		case best == nil || f.head.event.Time.Before(best.head.event.Time):
+			best = f
+		}
+	}
+	return best
+}
+
+// rewind starts to read again where the last whole record ended; at the start,
+// if the file was emptied.
+func (f *logFile) rewind() {
+	if st, err := f.f.Stat(); err == nil && st.Size() < f.offset {
+		f.offset = 0
+	}
+	f.reader = audit.NewReader(io.NewSectionReader(f.f, f.offset, 1<<62))
+}
+
+// next reads a record into head; nil at the end, and before a line that is still
+// being written.
+func (f *logFile) next() error {
+	f.head = nil
+	before := f.reader.Offset()
+	e, line, err := f.reader.Next()
+	var bad *audit.BadRecord
+	switch {
+	case err == io.EOF, err == io.ErrUnexpectedEOF:
+		return nil
+	case errors.As(err, &bad):
+		f.head = &record{bad: bad}
+	case err != nil:
+		return err
+	default:
+		f.head = &record{event: e, line: bytes.Clone(line)}
+	}
+	f.offset += f.reader.Offset() - before
+	return nil
+}
