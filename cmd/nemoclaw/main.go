@@ -29,8 +29,9 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	p := &program{out: newTerm(stdout), err: newTerm(stderr)}
 	app := p.app()
+	finish(app.Commands)
 	app.Writer, app.ErrWriter = stdout, stderr
-	if err := app.Run(args); err != nil {
+	if err := app.Run(flagsFirst(app, args)); err != nil {
 		p.report(err)
 		return 1
 	}
@@ -65,23 +66,45 @@ func (p *program) app() *cli.App {
 			p.versionCommand(), p.completionCommand(),
 		},
 		EnableBashCompletion: true,
-		Suggest:              true,
 		Before: func(c *cli.Context) error {
 			if c.Bool("no-color") {
 				p.out.colour, p.err.colour = false, false
 			}
 			return nil
 		},
-		CommandNotFound: func(*cli.Context, string) {},
-		ExitErrHandler:  func(*cli.Context, error) {}, // run reports
-		OnUsageError:    usageError,
-		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return hint(fmt.Errorf("there is no command %q", c.Args().First()), "`nemoclaw help` lists them")
-			}
-			return cli.ShowAppHelp(c)
-		},
+		ExitErrHandler: func(*cli.Context, error) {}, // run reports
+		OnUsageError:   usageError,
+		Action:         group,
 	}
+}
+
+// finish sets what the library does not inherit from the app.
+func finish(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError, c.HideHelpCommand = usageError, true
+		if len(c.Subcommands) > 0 {
+			c.Action = group
+			finish(c.Subcommands)
+		}
+	}
+}
+
+// group is the action of what only has commands below it.
+func group(c *cli.Context) error {
+	if c.NArg() == 0 {
+		return cli.ShowSubcommandHelp(c)
+	}
+	name, known := clean(c.Args().First()), c.App.Commands
+	if c.Command != nil && len(c.Command.Subcommands) > 0 {
+		known = c.Command.Subcommands
+	}
+	advice := "there are:"
+	for _, k := range known {
+		if !k.Hidden && k.Name != "help" {
+			advice += " " + k.Name
+		}
+	}
+	return hint(fmt.Errorf("there is no command %q", name), advice)
 }
 
 // config reads the host's configuration.
