@@ -138,6 +138,11 @@ func (b *build) make() error {
 	if err != nil {
 		return err
 	}
+	if b.host.Enforcement == nil {
+		if err := b.host.markNoPolicy(b.id); err != nil {
+			return err
+		}
+	}
 	if err := b.notifier.makeDir(); err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ func (h *Host) Delete(id string, force bool) error {
 	if err != nil {
 		return err
 	}
+	if h.Enforcement == nil && !h.hasNoPolicy(id) {
+		return h.sameRules(id)
+	}
 	err = destroy(c, force)
 	if err != nil && unix.Access(h.stateDir(id), unix.F_OK) == nil {
 		return err

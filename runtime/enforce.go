@@ -28,12 +28,6 @@ type Enforcement struct {
 	ConfigFile string
 }
 
-// The annotation that `state` shows of a container made without any policy.
-const (
-	policyAnnotation = hooks.PolicyKey
-	noPolicy         = "none"
-)
-
 // creation is a container on its way: what prepare and created work on.
 type creation struct {
 	id        string
@@ -78,13 +72,4 @@ func (i *inheritance) close() {
 		_ = f.Close()
 	}
 	i.files = nil
-}
-
-// markUnenforced makes `state` say that no policy is in force, whatever the
-// spec's author wrote there.
-func markUnenforced(spec *specs.Spec) {
-	if spec.Annotations == nil {
-		spec.Annotations = map[string]string{}
-	}
-	spec.Annotations[policyAnnotation] = noPolicy
 }

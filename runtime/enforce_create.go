@@ -34,7 +34,6 @@ func (e *Enforcement) sandbox(root, id string) (*hooks.Sandbox, error) {
 //	stub          the program becomes nemoclaw-init, with its descriptors
 func (e *Enforcement) prepare(c *creation) (err error) {
 	if e == nil {
-		markUnenforced(c.spec)
 		return nil
 	}
 	if c.sandbox, err = e.sandbox(c.root, c.id); err != nil {

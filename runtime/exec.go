@@ -47,7 +47,7 @@ func (h *Host) Exec(id string, o ExecOptions) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := joinable(c, o.IgnorePaused); err != nil {
+	if err := errors.Join(joinable(c, o.IgnorePaused), h.sameRules(id)); err != nil {
 		return -1, err
 	}
 	p, err := execProcess(c, &o)

@@ -51,7 +51,7 @@ func (h *Host) listed(id string) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load container %s: %w", id, err)
 	}
-	state, err := stateOf(c)
+	state, err := h.stateOf(c)
 	if err != nil {
 		return nil, fmt.Errorf("state for %s: %w", id, err)
 	}

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -196,10 +197,30 @@ func TestParseBoolOrAuto(t *testing.T) {
 	}
 }
 
-func TestNilEnforcementSaysSo(t *testing.T) {
-	c := &creation{spec: &specs.Spec{Annotations: map[string]string{policyAnnotation: "strict"}}}
-	var none *Enforcement
-	if err := none.prepare(c); err != nil || c.spec.Annotations[policyAnnotation] != noPolicy {
-		t.Errorf("%v, %v", c.spec.Annotations, err)
+func TestNoPolicyIsRemembered(t *testing.T) {
+	without, with := &Host{Root: t.TempDir()}, &Host{Enforcement: &Enforcement{}}
+	with.Root = without.Root
+	for _, id := range []string{"free", "ruled"} {
+		if err := os.Mkdir(without.stateDir(id), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := without.markNoPolicy("free"); err != nil {
+		t.Fatal(err)
+	}
+	free, ruled := &State{ID: "free", Annotations: map[string]string{policyAnnotation: "strict"}}, &State{ID: "ruled"}
+	with.annotate(free)
+	with.annotate(ruled)
+	if free.Annotations[policyAnnotation] != noPolicy || ruled.Annotations != nil {
+		t.Errorf("%v, %v", free.Annotations, ruled.Annotations)
+	}
+	for _, test := range []struct {
+		h  *Host
+		id string
+		ok bool
+	}{{without, "free", true}, {with, "ruled", true}, {without, "ruled", false}, {with, "free", false}} {
+		if err := test.h.sameRules(test.id); (err == nil) != test.ok {
+			t.Errorf("%s, enforced %v: %v", test.id, test.h.Enforcement != nil, err)
+		}
 	}
 }

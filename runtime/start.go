@@ -14,7 +14,7 @@ func (h *Host) Start(id string) error {
 	if err != nil {
 		return err
 	}
-	if err := startable(c); err != nil {
+	if err := errors.Join(startable(c), h.sameRules(id)); err != nil {
 		return err
 	}
 	n := h.newNotifier(id)

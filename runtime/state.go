@@ -27,10 +27,10 @@ func (h *Host) State(id string) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stateOf(c)
+	return h.stateOf(c)
 }
 
-func stateOf(c *libcontainer.Container) (*State, error) {
+func (h *Host) stateOf(c *libcontainer.Container) (*State, error) {
 	status, err := c.Status()
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func stateOf(c *libcontainer.Container) (*State, error) {
 		pid = 0
 	}
 	bundle, annotations := utils.Annotations(state.Config.Labels)
-	return &State{
+	s := &State{
 		Version:     state.Config.Version,
 		ID:          state.ID,
 		PID:         pid,
@@ -53,5 +53,7 @@ func stateOf(c *libcontainer.Container) (*State, error) {
 		Rootfs:      state.Config.Rootfs,
 		Created:     state.Created,
 		Annotations: annotations,
-	}, nil
+	}
+	h.annotate(s)
+	return s, nil
 }
