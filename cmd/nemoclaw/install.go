@@ -16,6 +16,7 @@ import (
 	"github.com/nemoclaw/nemoclaw/cmd/nemoclaw/internal/daemonjson"
 	"github.com/nemoclaw/nemoclaw/cmd/nemoclaw/internal/dockerd"
 	"github.com/nemoclaw/nemoclaw/config"
+	"github.com/nemoclaw/nemoclaw/sandbox"
 )
 
 // runtimeName is what follows `docker run --runtime=`.
@@ -91,9 +92,23 @@ func (p *program) uninstallDocker(c *cli.Context) error {
 	if err := exactly(c); err != nil {
 		return err
 	}
+	p.warnOfSandboxes(c)
 	return p.changeDaemon(c, false, func(text []byte) ([]byte, error) {
 		return daemonjson.Unregister(text, runtimeName)
 	})
+}
+
+// warnOfSandboxes says what becomes of those that are there. Without the right
+// to look, it says nothing: this is advice.
+func (p *program) warnOfSandboxes(c *cli.Context) {
+	conf, err := config.Load(c.String("config"))
+	if err != nil {
+		return
+	}
+	if dirs, err := sandbox.List(conf.RunDir); err == nil && len(dirs) > 0 {
+		p.err.printf("%s %s: they go on as they are, but cannot be started again\n",
+			p.err.paint("note:", yellow), plural(len(dirs), "sandbox is there", "sandboxes are there"))
+	}
 }
 
 // changeDaemon edits daemon.json and makes the engine read it. present says

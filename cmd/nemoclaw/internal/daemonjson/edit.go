@@ -30,9 +30,14 @@ func Register(text []byte, name string, r Runtime, makeDefault bool) ([]byte, er
 	return set(text, []string{defaultKey}, name)
 }
 
-// Unregister returns the text without the runtime of that name: its entry, a
-// "runtimes" that is thereby empty, and a "default-runtime" that names it, with
-// which the engine would not start.
+// engineDefault is the runtime that Docker itself takes for its default.
+const engineDefault = "runc"
+
+// Unregister returns the text without the runtime of that name, and without a
+// "runtimes" that is thereby empty. Where the runtime is the default, that
+// becomes runc: without the key a running engine would keep the old one when it
+// reads the file again, and refuse the whole file because it is gone (tried on
+// 29).
 func Unregister(text []byte, name string) ([]byte, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return text, nil
@@ -42,7 +47,9 @@ func Unregister(text []byte, name string) ([]byte, error) {
 		return nil, err
 	}
 	if m := root.find(defaultKey); m != nil && textEqual(text, m.value, name) {
-		text = remove(text, &root, defaultKey)
+		if text, err = splice(text, m.value.start, m.value.end, quote(engineDefault)); err != nil {
+			return nil, err
+		}
 		if root, err = parse(text); err != nil {
 			return nil, err
 		}

@@ -70,9 +70,9 @@ func TestUnregister(t *testing.T) {
 		{"middle", "{\"runtimes\": {\n \"a\": {},\n \"nemoclaw\": {},\n \"b\": {}\n}}", "{\"runtimes\": {\n \"a\": {},\n \"b\": {}\n}}"},
 		{"only", "{\n  \"a\": 1,\n  \"runtimes\": {\n    \"nemoclaw\": {}\n  }\n}\n", "{\n  \"a\": 1\n}\n"},
 		{"nothing else", "{\n  \"runtimes\": {\n    \"nemoclaw\": {}\n  }\n}\n", "{\n}\n"},
-		{"default", `{"default-runtime": "nemoclaw", "runtimes": {"nemoclaw": {}}}`, `{}`},
+		{"default", `{"default-runtime": "nemoclaw", "runtimes": {"nemoclaw": {}}}`, `{"default-runtime": "runc"}`},
 		{"another default", `{"default-runtime": "crun", "runtimes": {"nemoclaw": {}}}`, `{"default-runtime": "crun"}`},
-		{"default without entry", `{"a": 1, "default-runtime": "nemoclaw"}`, `{"a": 1}`},
+		{"default without entry", `{"a": 1, "default-runtime": "nemoclaw"}`, `{"a": 1, "default-runtime": "runc"}`},
 	} {
 		got, err := Unregister([]byte(tc.in), "nemoclaw")
 		if err != nil || string(got) != tc.want {
