@@ -74,7 +74,7 @@ func emptyView(program, mountpoint string) error {
 	// By path, not by descriptor: one opened before belongs to a mount of the
 	// namespace that was left, and cannot be bound from here (EINVAL).
 	if err := unix.Mount(program, name, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("binding the program: %w", err)
+		return fmt.Errorf("binding %s: %w", program, err)
 	}
 	if err := unix.Mount("", name, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|flags, ""); err != nil {
 		return fmt.Errorf("making the program read-only: %w", err)
