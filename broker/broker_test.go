@@ -109,7 +109,7 @@ func testDenied(t *testing.T, w *world) {
 		{"name_mismatch", []string{"-H", "Host: evil.example.test", "https://www.example.test/ok/a"}},
 		{"name_mismatch", []string{"-H", "Host: evil.example.test", "http://l4.example.test/"}},
 		{"name_mismatch", []string{"-H", "Host: evil.example.test", "https://l4.example.test/"}},
-		{"no_rule_for_host", []string{"http://198.51.100.2/x"}},
+		{"port_not_allowed", []string{"http://198.51.100.2/x"}},
 		{"no_rule_for_host", []string{"http://203.0.113.9/x"}},
 		{"port_not_allowed", []string{"http://www.example.test:8080/ok/a"}},
 		{"method_not_allowed", []string{"-d", "x", "http://198.51.100.2:8080/x"}},
