@@ -1,6 +1,16 @@
 package broker_test
 
-import "testing"
+import (
+	"testing"
 
-// programs gives the filters of supervisor and broker.
-func programs(*testing.T) (supervisor, broker []byte) { return allowAll(), allowAll() }
+	"github.com/nemoclaw/nemoclaw/enforce/seccomp/compile"
+)
+
+// programs gives the filters of supervisor and broker, as the runtime does.
+func programs(t testing.TB) (supervisor, broker []byte) {
+	supervisor, err := compile.Supervisor()
+	check(t, err)
+	broker, err = compile.Broker()
+	check(t, err)
+	return supervisor, broker
+}

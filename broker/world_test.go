@@ -180,10 +180,6 @@ func (w *world) makeCgroup() {
 	})
 }
 
-// allowAll is a seccomp program of one instruction: SECCOMP_RET_ALLOW. The real
-// programs are tested where they are made, and in the engine tests.
-func allowAll() []byte { return []byte{6, 0, 0, 0, 0, 0, 0xff, 0x7f} }
-
 // startBroker starts it as the runtime does.
 func (w *world) startBroker() {
 	t := w.t
@@ -516,4 +512,3 @@ func (w *world) serveNames(u *net.UDPConn) {
 		}
 	}
 }
-

@@ -21,7 +21,7 @@ type Holder struct {
 	Caller    policy.Caller
 }
 
-// Config is what a Proxy works with. Every field but Roots and Own is needed.
+// Config is what a Proxy works with. Every field but Roots is needed.
 type Config struct {
 	Names *dns.Table
 	CA    *mitm.Authority
@@ -36,8 +36,8 @@ type Config struct {
 	Resolve func(ctx context.Context, name string, exact bool) ([]netip.Addr, error)
 	// Dial connects a TCP socket to exactly this address.
 	Dial func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error)
-	// Own gives the addresses of this host. Nil: none.
-	Own func() []netip.Addr
+	// Own gives the addresses of this host. While it fails nothing is dialled.
+	Own func() ([]netip.Addr, error)
 	// Roots gives what upstream servers are verified against; called once.
 	// Nil: none, and no upstream TLS succeeds.
 	Roots func() *x509.CertPool

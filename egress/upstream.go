@@ -30,8 +30,12 @@ func (f *flow) open() (*net.TCPConn, *failure) {
 	if err != nil {
 		return nil, f.fail(ReasonNotResolved, 502, err)
 	}
+	own, err := f.proxy.cfg.Own()
+	if err != nil {
+		return nil, f.fail(ReasonInternal, 502, err)
+	}
 	for _, a := range addrs {
-		if err := f.permit(a); err != nil {
+		if err := f.permit(a, own); err != nil {
 			return nil, f.fail(guardReason(err), 403, err)
 		}
 	}
@@ -57,14 +61,11 @@ func (f *flow) addresses() ([]netip.Addr, error) {
 }
 
 // permit is the last look at an address: ours, and policy's own.
-func (f *flow) permit(a netip.Addr) error {
-	t := dialguard.Target{
-		Addr: a, Port: f.dst.Port(), Exact: f.verdict.ExactHost || f.host == "", Allowed: f.verdict.AllowedIPs,
-	}
-	if f.proxy.cfg.Own != nil {
-		t.Own = f.proxy.cfg.Own()
-	}
-	if err := f.proxy.cfg.Guard.Check(t); err != nil {
+func (f *flow) permit(a netip.Addr, own []netip.Addr) error {
+	err := f.proxy.cfg.Guard.Check(dialguard.Target{
+		Addr: a, Port: f.dst.Port(), Exact: f.verdict.ExactHost, Allowed: f.verdict.AllowedIPs, Own: own,
+	})
+	if err != nil {
 		return err
 	}
 	if !f.verdict.Permits(a) {

@@ -167,15 +167,15 @@ func sockaddr(to netip.AddrPort) unix.Sockaddr {
 }
 
 // own gives the addresses of this host's interfaces, as of a moment ago.
-func (d *dialer) own() []netip.Addr {
+func (d *dialer) own() ([]netip.Addr, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if time.Now().Before(d.until) {
-		return d.addrs
+		return d.addrs, nil
 	}
 	list, err := net.InterfaceAddrs()
 	if err != nil {
-		return d.addrs
+		return nil, fmt.Errorf("listing this host's addresses: %w", err)
 	}
 	d.addrs = nil
 	for _, a := range list {
@@ -186,5 +186,5 @@ func (d *dialer) own() []netip.Addr {
 		}
 	}
 	d.until = time.Now().Add(ownLife)
-	return d.addrs
+	return d.addrs, nil
 }

@@ -39,6 +39,7 @@ func Broker() Filter {
 				"memfd_create", "ftruncate", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"),
 			yes("who holds a socket: the processes' directories in /proc", "readlink", "readlinkat", "getdents64",
 				"statx", "stat", "lstat", "openat2"),
+			yes("the slot's cgroup, at the end", "statfs", "fstatfs", "rmdir"),
 			yes("the slot's control socket and status", "unlink", "unlinkat", "rename", "renameat",
 				"renameat2", "mkdirat", "mkdir", "fchmod", "fchmodat", "fchown", "fchownat", "chmod", "linkat", "symlinkat"),
 		},
@@ -65,6 +66,8 @@ func hostSockets() []Rule {
 				Why: "upstream connections and questions to resolvers"})
 		}
 	}
+	rules = append(rules, Rule{Calls: socket, When: []Condition{is(0, 16), is(2, 0)}, Action: Allow,
+		Why: "rtnetlink: this host's own addresses, which are never dialled"})
 	return append(rules, Rule{Calls: socket, Action: Errno(eAFNOSUPPORT), Why: "nothing else"})
 }
 
