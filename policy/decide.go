@@ -41,7 +41,7 @@ func (d *Decision) within(c *Decision, i int) {
 // decideOwn answers without the ceilings.
 func (m *Matcher) decideOwn(r *Request) Decision {
 	host, addr := r.Host, r.Addr
-	if host != "" && (host[len(host)-1] <= '9' || strings.IndexByte(host, ':') >= 0) {
+	if looksLikeAddress(host) {
 		if a, ok := parseHostAddress(host); ok {
 			host, addr = "", a
 		}

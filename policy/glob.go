@@ -23,7 +23,8 @@ type glob struct {
 	isLiteral bool
 	separator byte
 	segments  []segment
-	text      string // as compiled
+	prefix    string // literal start and end: a quick no for most subjects
+	suffix    string
 }
 
 // segmentKind says how a segment matches.
@@ -55,7 +56,7 @@ func compileGlob(pattern string, separator byte) (*glob, *patternError) {
 	if strings.Contains(pattern, "(?") {
 		return nil, &patternError{"contains (?, which has another meaning elsewhere", "write both cases as a class: [aA]"}
 	}
-	g := &glob{separator: separator, text: pattern}
+	g := &glob{separator: separator}
 	if pattern == "**" {
 		g.all = true
 		return g, nil
@@ -76,6 +77,8 @@ func compileGlob(pattern string, separator byte) (*glob, *patternError) {
 	if wildcards > maxWildcards {
 		return nil, &patternError{"has more than 16 wildcards", "write several patterns"}
 	}
+	g.prefix = pattern[:strings.IndexAny(pattern, "*?[")]
+	g.suffix = pattern[strings.LastIndexAny(pattern, "*?]")+1:]
 	return g, nil
 }
 
@@ -174,6 +177,8 @@ func (g *glob) match(subject string) bool {
 		return true
 	case g.isLiteral:
 		return subject == g.literal
+	case len(subject) < len(g.prefix)+len(g.suffix) || !strings.HasPrefix(subject, g.prefix) || !strings.HasSuffix(subject, g.suffix):
+		return false
 	}
 	return g.matchSegments(subject)
 }

@@ -46,8 +46,21 @@ func parseHostAddress(host string) (netip.Addr, bool) {
 
 // isAddress reports whether a canonical host is an address.
 func isAddress(host string) bool {
+	if !looksLikeAddress(host) {
+		return false
+	}
 	_, ok := parseHostAddress(host)
 	return ok
+}
+
+// looksLikeAddress is a quick no for nearly every name: an address ends in a
+// digit or has a colon. (netip.ParseAddr allocates its error.)
+func looksLikeAddress(host string) bool {
+	if host == "" {
+		return false
+	}
+	last := host[len(host)-1]
+	return last >= '0' && last <= '9' || strings.IndexByte(host, ':') >= 0
 }
 
 // numericLast reports whether the last label is a number. Some resolvers read
