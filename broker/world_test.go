@@ -448,7 +448,7 @@ func (w *world) serveWorld() {
 		if err := w.serveRaw(":2525", func(c net.Conn) { fmt.Fprint(c, "220 ready\r\n"); io.Copy(c, c) }); err != nil {
 			return err
 		}
-		u, err := net.ListenUDP("udp4", &net.UDPAddr{Port: 53})
+		u, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(worldAddr), Port: 53})
 		if err != nil {
 			return err
 		}
