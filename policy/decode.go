@@ -51,7 +51,7 @@ func Parse(name string, data []byte) (*Document, []Warning, error) {
 		sort.SliceStable(d.errs, func(i, j int) bool { return d.errs[i].At.Line < d.errs[j].At.Line })
 		return nil, d.warnings, d.errs
 	}
-	return doc, append(d.warnings, Lint(doc)...), nil
+	return doc, append(d.warnings, warningsOf(doc)...), nil
 }
 
 func (d *decoder) fail(at Position, fix, format string, args ...any) {

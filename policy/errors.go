@@ -56,11 +56,16 @@ type Warning struct {
 	Code string   `json:"code"` // stable, for programs: see Lint
 	Msg  string   `json:"msg"`
 	Fix  string   `json:"fix,omitempty"`
+	Note bool     `json:"note,omitempty"` // worth knowing, but good policies have it too
 }
 
 // String gives "file:line:column: warning: message (code)".
 func (w Warning) String() string {
-	s := fmt.Sprintf("%s: warning: %s (%s)", w.At.Long(), w.Msg, w.Code)
+	kind := "warning"
+	if w.Note {
+		kind = "note"
+	}
+	s := fmt.Sprintf("%s: %s: %s (%s)", w.At.Long(), kind, w.Msg, w.Code)
 	if w.Fix != "" {
 		s += "\n  fix: " + w.Fix
 	}
