@@ -33,14 +33,14 @@ func lock(f *os.File) (unlock func(), err error) {
 	}
 	free := func() {
 		whole.Type = unix.F_UNLCK
-		unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &whole)
+		_ = unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &whole) // a lock that is held can be freed
 	}
 	if err := poll(deadline, func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 		free()
 		return nil, err
 	}
 	return func() {
-		unix.Flock(fd, unix.LOCK_UN)
+		_ = unix.Flock(fd, unix.LOCK_UN)
 		free()
 	}, nil
 }

@@ -235,7 +235,7 @@ func TestFullDisk(t *testing.T) {
 	defer s.Close()
 	first := write(t, s, "a.example")
 	fill(t, ballast)
-	good := uint64(first.Sequence)
+	good := first.Sequence
 	refused := 0
 	for range 64 {
 		// Odd lengths, so that records end anywhere in a page.

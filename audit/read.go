@@ -56,7 +56,7 @@ func (r *Reader) Next() (*Event, []byte, error) {
 			return nil, nil, err
 		}
 		return nil, nil, &BadRecord{r.line, start, errTooLong.Error()}
-	case err == io.EOF && len(line) > 0:
+	case errors.Is(err, io.EOF) && len(line) > 0:
 		return nil, line, io.ErrUnexpectedEOF
 	case err != nil:
 		return nil, nil, err
@@ -121,11 +121,11 @@ func Verify(r io.Reader) (n int, err error) {
 		e, line, err := rd.Next()
 		var bad *BadRecord
 		switch {
-		case err == io.EOF && torn != nil:
+		case errors.Is(err, io.EOF) && torn != nil:
 			return n, torn
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return n, nil
-		case err == io.ErrUnexpectedEOF:
+		case errors.Is(err, io.ErrUnexpectedEOF):
 			return n, &BadRecord{rd.line, start, "it was cut short"}
 		case errors.As(err, &bad):
 			if torn != nil || line == nil {

@@ -315,7 +315,7 @@ func TestReaderReportsUnfinishedLine(t *testing.T) {
 	if e, _, err := r.Next(); err != nil || e.Host != "a.example" {
 		t.Errorf("first: %v, %v", e, err)
 	}
-	if _, rest, err := r.Next(); err != io.ErrUnexpectedEOF || string(rest) != `{"time"` {
+	if _, rest, err := r.Next(); !errors.Is(err, io.ErrUnexpectedEOF) || string(rest) != `{"time"` {
 		t.Errorf("second: %q, %v", rest, err)
 	}
 }

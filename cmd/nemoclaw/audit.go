@@ -163,7 +163,7 @@ func (p *program) auditLog(c *cli.Context) error {
 			break
 		}
 		select {
-		case <-c.Context.Done():
+		case <-c.Done():
 			return nil
 		case <-time.After(pollInterval):
 		}

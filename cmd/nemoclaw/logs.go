@@ -58,9 +58,9 @@ func (l *logs) add(files []string) error {
 	return nil
 }
 
-// merge gives every whole record that has not been given yet to print. A record
+// merge gives every whole record that has not been given yet to show. A record
 // of a log counts as no older than those before it in that log.
-func (l *logs) merge(print func(record) error) error {
+func (l *logs) merge(show func(record) error) error {
 	for _, f := range l.open {
 		f.rewind()
 		if err := f.next(); err != nil {
@@ -74,7 +74,7 @@ func (l *logs) merge(print func(record) error) error {
 		}
 		r := oldest.head
 		l.damaged = l.damaged || r.bad != nil
-		if err := print(*r); err != nil {
+		if err := show(*r); err != nil {
 			return err
 		}
 		if err := oldest.next(); err != nil {
@@ -116,7 +116,7 @@ func (f *logFile) next() error {
 	e, line, err := f.reader.Next()
 	var bad *audit.BadRecord
 	switch {
-	case err == io.EOF, err == io.ErrUnexpectedEOF:
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil
 	case errors.As(err, &bad):
 		f.head = &record{bad: bad}

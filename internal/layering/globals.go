@@ -102,7 +102,7 @@ func rootOf(e ast.Expr) *ast.Ident {
 // resolved at all.
 func isLocal(id *ast.Ident, file *ast.File) bool {
 	// ast.Object is out of favour because it knows no types. None are needed here.
-	obj := id.Obj //nolint:staticcheck
+	obj := id.Obj
 	if obj == nil {
 		return false
 	}

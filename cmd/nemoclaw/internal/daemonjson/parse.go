@@ -42,8 +42,8 @@ func parse(text []byte) (node, error) {
 	if len(text) > MaxSize {
 		return node{}, fmt.Errorf("the file has %d bytes, more than %d", len(text), MaxSize)
 	}
-	var any map[string]json.RawMessage
-	if err := json.Unmarshal(text, &any); err != nil {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(text, &all); err != nil {
 		return node{}, at(text, err)
 	}
 	// From here on the text is known to be valid JSON: the outline needs no checks.
