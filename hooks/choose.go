@@ -128,7 +128,7 @@ func (h *Host) inline(origin plan.Origin, name, value string) (*chosen, error) {
 
 // presets puts built-in presets together.
 func presets(origin plan.Origin, name string, names []string) (*chosen, error) {
-	doc, err := policy.Presets(names, policy.Settings{})
+	doc, err := policy.Presets(names, config.Registries(os.Getenv))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -41,6 +41,7 @@ func BuiltinCeiling() *Document {
 		Landlock: &Landlock{Compatibility: BestEffort, At: at},
 		Nemoclaw: &Extensions{
 			At:          at,
+			Ceiling:     true,
 			PublicHosts: &PublicHosts{Ports: []uint16{80, 443}, At: at},
 			Inference:   &Inference{AnyBinary: true, At: at},
 		},

@@ -210,6 +210,7 @@ func (d *decoder) document(root *node) *Document {
 			d.warn(n.at, "old_inference", "use nemoclaw.inference", "the old top-level section inference is ignored")
 		},
 	})
+	d.checkRoot(doc)
 	switch {
 	case version != nil:
 		doc.Version = int(d.integer(version, "version", 1, 1))
@@ -240,12 +241,20 @@ func (d *decoder) filesystem(n *node) *Filesystem {
 	if len(f.ReadOnly)+len(f.ReadWrite) > maxPaths {
 		d.fail(n.at, "", "filesystem_policy may name %d paths at most, not %d", maxPaths, len(f.ReadOnly)+len(f.ReadWrite))
 	}
-	for _, p := range f.ReadWrite {
+	return f
+}
+
+// checkRoot refuses a writable root, except in a ceiling: there it means that
+// every path may be asked for.
+func (d *decoder) checkRoot(doc *Document) {
+	if doc.Filesystem == nil || doc.Nemoclaw != nil && doc.Nemoclaw.Ceiling {
+		return
+	}
+	for _, p := range doc.Filesystem.ReadWrite {
 		if p.Path == "/" {
-			d.fail(p.At, "name the directories that must be writable", "read_write may not be /")
+			d.fail(p.At, "name the directories that must be writable (only a ceiling, nemoclaw: {ceiling: true}, may list /)", "read_write may not be /")
 		}
 	}
-	return f
 }
 
 func (d *decoder) paths(n *node, what string) []Path {

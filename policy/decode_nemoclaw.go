@@ -32,6 +32,7 @@ func (d *decoder) extensions(n *node) *Extensions {
 		"credentials":  func(n *node) { x.Credentials = d.named(n, "credentials") },
 		"workspace":    func(n *node) { x.Workspace = d.workspace(n) },
 		"public_hosts": func(n *node) { x.PublicHosts = d.publicHosts(n) },
+		"ceiling":      func(n *node) { x.Ceiling = d.boolean(n, "ceiling") },
 	})
 	return x
 }

@@ -236,6 +236,7 @@ type Extensions struct {
 	Credentials  []Named       `json:"credentials,omitempty"`   // operator only
 	Workspace    *Workspace    `json:"workspace,omitempty"`
 	PublicHosts  *PublicHosts  `json:"public_hosts,omitempty"` // for ceilings
+	Ceiling      bool          `json:"ceiling,omitempty"`      // the document is a ceiling, no policy of its own
 }
 
 // Named is a word with the place it was written at.
