@@ -152,6 +152,10 @@ func (h *Host) named(origin plan.Origin, name string) (*chosen, error) {
 
 func (h *Host) file(origin plan.Origin, name string) (*chosen, error) {
 	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Not in errno's words: engines take those for a missing program.
+		return nil, fmt.Errorf("reading a policy: there is no file %s", name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a policy: %w", err)
 	}

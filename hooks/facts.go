@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moby/sys/mountinfo"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -178,7 +179,7 @@ func mountFact(m specs.Mount, record *engine.Record) plan.Mount {
 	if bind {
 		fact.Type = "bind"
 		fact.EngineSocket = leadsToEngine(m.Source)
-		fact.HostProc = isKernelTree(m.Source)
+		fact.HostProc = isKernelTree(m.Source) || slices.Contains(m.Options, "rbind") && holdsKernelTree(m.Source)
 	}
 	fact.Operator = operatorMount(m, bind, record)
 	return fact
@@ -219,6 +220,21 @@ func isKernelTree(source string) bool {
 		return false
 	}
 	return st.Type == unix.PROC_SUPER_MAGIC || st.Type == unix.SYSFS_MAGIC
+}
+
+// holdsKernelTree reports whether a proc or sysfs is mounted somewhere below a
+// source: a recursive bind of / brings them along. What cannot be found out
+// counts as yes.
+func holdsKernelTree(source string) bool {
+	real, err := filepath.EvalSymlinks(source)
+	if st, serr := os.Stat(real); err != nil || serr != nil || !st.IsDir() {
+		return false // nothing lies below it
+	}
+	below := strings.TrimSuffix(real, "/") + "/"
+	trees, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return !strings.HasPrefix(m.Mountpoint, below) || m.FSType != "proc" && m.FSType != "sysfs", false
+	})
+	return err != nil || len(trees) > 0
 }
 
 // findBundles gives the trust bundles that the image has, links resolved, each once.

@@ -80,7 +80,7 @@ func executable(root *rootDir, name string, user *specs.User) (string, error) {
 		return "", &os.PathError{Op: "stat", Path: name, Err: err}
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return "", errors.New("is a directory: permission denied")
+		return "", unix.EISDIR
 	}
 	if !mayExecute(&st, user) {
 		return "", fs.ErrPermission

@@ -3,12 +3,14 @@ package hooks
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/nemoclaw/nemoclaw/enforce/seccomp/compile"
 	"github.com/nemoclaw/nemoclaw/plan"
@@ -117,6 +119,11 @@ func (s *Sandbox) startBroker(slot *sandbox.Slot) ([]byte, error) {
 	cmd.Dir, cmd.Env = "/", []string{}
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// What an engine or a shell has left open in us must not live on in the
+	// helpers; everything that is handed to a child goes by name.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("marking our descriptors: %w", err)
+	}
 	err = cmd.Start() // nil Stdin, Stdout, Stderr: /dev/null
 	theirs.Close()
 	if err != nil {

@@ -178,7 +178,7 @@ func refuseCapabilities(f *Facts) Refusals {
 	if f.Allow.Privileged {
 		return nil
 	}
-	var out Refusals
+	var names, whys []string
 	for _, name := range f.Spec.Capabilities {
 		why, bad := undoing[name]
 		if !bad || slices.Contains(engineDefault, name) || slices.Contains(f.Allow.Capabilities, name) {
@@ -187,12 +187,18 @@ func refuseCapabilities(f *Facts) Refusals {
 		if f.Engine.Privileged {
 			continue // refused as a whole already
 		}
-		out = append(out, &Refusal{
-			What: "capability " + name, Why: why,
-			Fix: "leave --cap-add out, or list it under allow.capabilities in the host's configuration",
-		})
+		names, whys = append(names, name), append(whys, why)
 	}
-	return out
+	r := &Refusal{Fix: "leave --cap-add out, or list what is needed under allow.capabilities in the host's configuration"}
+	switch len(names) {
+	case 0:
+		return nil
+	case 1:
+		r.What, r.Why = "capability "+names[0], whys[0]
+	default: // a sentence stays one, also after --cap-add ALL
+		r.What, r.Why = "each of the capabilities "+strings.Join(names, ", "), "they undo what is enforced, the first because "+whys[0]
+	}
+	return Refusals{r}
 }
 
 func refuseMounts(f *Facts) Refusals {

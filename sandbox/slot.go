@@ -185,5 +185,15 @@ func (n *Netns) Release() error {
 	return nil
 }
 
-// Unlock gives the lock up.
-func (n *Netns) Unlock() { n.lock.Close() }
+// Unlock gives the lock up. Where nobody has claimed the namespace, its file
+// goes too: a container that was refused leaves nothing behind.
+func (n *Netns) Unlock() {
+	defer n.lock.Close()
+	if _, err := os.Lstat(n.link); !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	// After Release the name may be somebody else's lock already.
+	if name := n.link + ".lock"; stillThere(n.lock, name) {
+		os.Remove(name)
+	}
+}
