@@ -30,7 +30,7 @@ network_policies:
 `
 
 // agent is an image with that policy as its label.
-var agent = lab.Image{Name: "agent", Policy: agentPolicy}
+var agent = lab.Image{Name: "agent", Policy: agentPolicy, Files: map[string]string{"/data/secret": "nobody reads this"}}
 
 // plain is an image without any policy.
 var plain = lab.Image{Name: "plain"}

@@ -59,10 +59,15 @@ func engine(t *testing.T, kind lab.Kind) *lab.Engine {
 		t.Fatal(err)
 	}
 	engines.started[kind] = e
-	// The first container makes an engine's standing directories and networks:
-	// after it, before/after comparisons mean something.
-	if r, err := e.RunRunc(image(t, e, plain), "true"); err != nil || r.Code != 0 {
-		t.Fatalf("the first container: %v, exit status %d\n%s", err, r.Code, r.Stderr)
+	// The first containers make an engine's standing directories and networks:
+	// after them, before/after comparisons mean something.
+	for _, network := range []string{"bridge", "host"} {
+		if r, err := e.RunRunc("--network", network, image(t, e, plain), "true"); err != nil || r.Code != 0 {
+			t.Fatalf("the first container: %v, exit status %d\n%s", err, r.Code, r.Stderr)
+		}
+	}
+	if r, err := e.Run(image(t, e, plain), "true"); err != nil || r.Code != 0 {
+		t.Fatalf("the first container of ours: %v, exit status %d\n%s", err, r.Code, r.Stderr)
 	}
 	return e
 }
@@ -81,11 +86,15 @@ func startEngine(kind lab.Kind, opt lab.Options) (*lab.Engine, error) {
 	return e, nil
 }
 
-// onEngines runs the test on every kind of engine.
+// onEngines runs the test on every kind of engine, side by side: each has a
+// world of its own.
 func onEngines(t *testing.T, f func(t *testing.T, e *lab.Engine)) {
 	t.Helper()
 	for _, kind := range lab.Kinds {
-		t.Run(string(kind), func(t *testing.T) { f(t, engine(t, kind)) })
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			f(t, engine(t, kind))
+		})
 	}
 }
 

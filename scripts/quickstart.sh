@@ -99,12 +99,17 @@ done
 
 inside() { docker exec "$name" "$@" 2>&1 || true; }
 ask() { inside curl -sS -m 10 --noproxy '*' -w '\n%{http_code}' "$@"; }
-ok=$(ask "https://$allowed/")
-no=$(ask -X DELETE "https://$allowed/page")
-unknown=$(inside curl -sS -m 10 --noproxy '*' "https://$denied/")
-write=$(inside sh -c 'echo x >/usr/local/bin/node')
-version=$(inside openclaw --version | head -1)
-status=$(inside cat /proc/self/status)
-
-scripts/quickstart-report.sh "$id" "$where" "$version" "$health" "$ok" "$no" "$unknown" "$write" "$status" "${config[@]}"
+facts=$(mktemp -d)
+trap 'rm -rf "$facts"' EXIT
+echo "$where" >"$facts/where"
+echo "$health" >"$facts/health"
+ask "https://$allowed/" >"$facts/ok"
+ask -X DELETE "https://$allowed/page" >"$facts/no"
+inside curl -sS -m 10 --noproxy '*' "https://$denied/" >"$facts/unknown"
+inside sh -c 'echo x >/usr/local/bin/node' >"$facts/write"
+inside openclaw --version >"$facts/version"
+inside cat /proc/self/status >"$facts/status"
+echo
+scripts/quickstart-report.sh "$id" "$facts" nemoclaw "${config[@]}"
+echo
 step "OpenClaw goes on running at http://127.0.0.1:$port/ (its token: docker exec $name cat .openclaw/gateway-token); scripts/quickstart.sh stop ends it"

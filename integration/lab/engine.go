@@ -262,15 +262,25 @@ func (e *Engine) daemon(p programs, name string, argv ...string) error {
 		return err
 	}
 	defer log.Close()
+	// A descriptor that whoever starts an engine may have left open: it must not
+	// turn up in a helper or a container.
+	marker, err := os.Create(e.LeakMarker())
+	if err != nil {
+		return err
+	}
+	defer marker.Close()
 	cmd := e.World.Command(argv[0], argv[1:]...)
 	cmd.Env = []string{"PATH=" + p.path, "HOME=/root", "DOCKER_MIN_API_VERSION=1.24", "OTEL_SDK_DISABLED=true"}
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{marker}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	e.procs = append(e.procs, cmd)
 	return nil
 }
+
+// LeakMarker is a file that the daemons inherit open.
+func (e *Engine) LeakMarker() string { return filepath.Join(e.Dir, "inherited") }
 
 func (e *Engine) logFile(name string) string { return filepath.Join(e.Dir, name+".log") }
 

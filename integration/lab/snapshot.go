@@ -61,8 +61,8 @@ func (e *Engine) processes(s Snapshot) {
 	ours := fmt.Sprintf("/proc/%d/ns/", e.World.holder.Process.Pid)
 	mnt, _ := os.Readlink(ours + "mnt")
 	net, _ := os.Readlink(ours + "net")
-	procs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, p := range procs {
+	for _, pid := range allProcesses() {
+		p := fmt.Sprint("/proc/", pid)
 		exe, _ := os.Readlink(p + "/exe")
 		m, _ := os.Readlink(p + "/ns/mnt")
 		n, _ := os.Readlink(p + "/ns/net")
@@ -74,7 +74,7 @@ func (e *Engine) processes(s Snapshot) {
 		if len(cmd) == 0 {
 			continue // a zombie or a process that is just going
 		}
-		s[fmt.Sprintf("process %s %s", filepath.Base(p), strings.ReplaceAll(string(cmd), "\x00", " "))] = true
+		s[fmt.Sprintf("process %d %s", pid, strings.ReplaceAll(string(cmd), "\x00", " "))] = true
 	}
 }
 
@@ -93,20 +93,33 @@ func (e *Engine) mounts(s Snapshot) {
 	read("/proc/self/mountinfo", e.Dir)
 }
 
-// cgroups adds every cgroup below the engine's parent and below nemoclaw.slice.
+// cgroups adds every cgroup below the engine's parent, and those of
+// nemoclaw.slice that are empty: one with processes belongs to them, and they
+// are looked at themselves (another world may have its own beside ours).
 func (e *Engine) cgroups(s Snapshot) {
-	for _, pattern := range []string{e.CgroupParent(), "/nemoclaw.slice"} {
-		dirs, _ := filepath.Glob("/sys/fs/cgroup/*" + pattern)
-		more, _ := filepath.Glob("/sys/fs/cgroup" + pattern)
-		for _, d := range append(dirs, more...) {
-			filepath.WalkDir(d, func(path string, f os.DirEntry, err error) error {
-				if err == nil && f.IsDir() && path != d {
-					s["cgroup "+path] = true
-				}
-				return nil
-			})
+	for _, d := range cgroupDirs(e.CgroupParent()) {
+		s["cgroup "+d] = true
+	}
+	for _, d := range cgroupDirs("/nemoclaw.slice") {
+		if procs, err := os.ReadFile(d + "/cgroup.procs"); err == nil && len(procs) == 0 {
+			s["cgroup "+d] = true
 		}
 	}
+}
+
+// cgroupDirs lists what lies below a cgroup in every hierarchy.
+func cgroupDirs(name string) (out []string) {
+	roots, _ := filepath.Glob("/sys/fs/cgroup/*" + name)
+	more, _ := filepath.Glob("/sys/fs/cgroup" + name)
+	for _, d := range append(roots, more...) {
+		filepath.WalkDir(d, func(path string, f os.DirEntry, err error) error {
+			if err == nil && f.IsDir() && path != d {
+				out = append(out, path)
+			}
+			return nil
+		})
+	}
+	return out
 }
 
 func (s Snapshot) walk(what, dir string) {
