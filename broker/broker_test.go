@@ -52,6 +52,7 @@ func TestSandbox(t *testing.T) {
 			if own {
 				from = agentAddr
 			}
+			t.Run("memory at rest", func(t *testing.T) { testMemory(t, w) })
 			t.Run("allowed", func(t *testing.T) { testAllowed(t, w, from) })
 			t.Run("denied", func(t *testing.T) { testDenied(t, w) })
 			t.Run("L4", func(t *testing.T) { testL4(t, w) })

@@ -48,9 +48,14 @@ func (f *flow) arrive() bool {
 	return true
 }
 
-// run decides about the connection, records it, and carries it out.
+// run finds out who asks, and goes on from there.
 func (f *flow) run() {
 	f.identify()
+	f.carryOut()
+}
+
+// carryOut decides about the connection, records it, and does what was decided.
+func (f *flow) carryOut() {
 	f.verdict = f.decide()
 	if !f.record(f.event(audit.KindConnect, &f.verdict)) {
 		reset(f.client)

@@ -16,5 +16,4 @@ const (
 	ReasonNoRecord       policy.Reason = "record_not_written"     // the audit log cannot be written
 	ReasonInternal       policy.Reason = "internal"               // our own part failed
 	ReasonBuiltin        policy.Reason = "builtin"                // policy.local
-	ReasonUnsupported    policy.Reason = "protocol_not_supported" // allowed by policy, but not inspected yet
 )

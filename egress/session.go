@@ -33,6 +33,8 @@ type session struct {
 	secure bool // TLS was ended: the server is spoken to in TLS too
 	n      int  // requests so far
 
+	rights *messages // of the WebSocket asked for last; nil: no rule speaks of messages
+
 	up     net.Conn
 	upr    *bufio.Reader
 	reused bool // a response has come on up before
@@ -148,8 +150,9 @@ func (s *session) judge(q *http1.Request) (string, policy.Decision) {
 		r.Upgrade = true
 	}
 	d := s.f.res.matcher.Decide(&r)
+	s.rights = nil
 	if d.Verdict != policy.Deny && r.WebSocket == policy.WebSocketUpgrade {
-		d = s.judgeMessages(r, d)
+		s.rights = s.judgeMessages(r)
 	}
 	if d.Verdict == policy.Deny || q.Path == "*" {
 		return q.Path, d
@@ -159,19 +162,6 @@ func (s *session) judge(q *http1.Request) (string, policy.Decision) {
 		return "", deny(policy.ReasonMalformed, "the path has no single meaning")
 	}
 	return path, d
-}
-
-// judgeMessages refuses an upgrade whose messages would have to be looked at
-// one by one: what is not enforced is not let through.
-func (s *session) judgeMessages(r policy.Request, d policy.Decision) policy.Decision {
-	for _, kind := range []policy.WebSocket{policy.WebSocketText, policy.WebSocketBinary} {
-		r.WebSocket = kind
-		if m := s.f.res.matcher.Decide(&r); m.Verdict == policy.Deny {
-			m.Reason, m.Why = ReasonUnsupported, "the rule allows the WebSocket but not every message on it, and messages are not inspected"
-			return m
-		}
-	}
-	return d
 }
 
 // rightHost holds the Host field against the destination. A port may be left
@@ -353,11 +343,7 @@ func (s *session) tunnel(r *http1.Response) error {
 		return err
 	}
 	up, upr := s.up, s.upr
-	go func() {
-		n, err := io.Copy(up, s.r)
-		s.f.out.Add(n)
-		finish(up, s.conn, err)
-	}()
+	go s.copyMessages(up)
 	n, err := io.Copy(s.conn, upr)
 	s.f.in.Add(n)
 	finish(s.conn, up, err)
