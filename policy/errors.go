@@ -132,7 +132,7 @@ func printable(s string) string {
 
 // nearest gives the word of the list that s was probably meant to be, or "".
 func nearest(s string, words []string) string {
-	best, bestDistance := "", 3
+	best, bestDistance := "", 4
 	for _, w := range words {
 		if d := distance(s, w); d < bestDistance && d < len(w) {
 			best, bestDistance = w, d

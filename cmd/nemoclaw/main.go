@@ -25,7 +25,7 @@ func main() {
 }
 
 // run is the whole program: arguments in, exit status out. 0: done, and for
-// doctor and verify: all is well. 1: not.
+// doctor and verify: all is well. 1: not. 2: a question that could not be asked.
 func run(args []string, stdout, stderr io.Writer) int {
 	p := &program{out: newTerm(stdout), err: newTerm(stderr)}
 	app := p.app()
@@ -33,6 +33,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	app.Writer, app.ErrWriter = stdout, stderr
 	if err := app.Run(flagsFirst(app, args)); err != nil {
 		p.report(err)
+		var input badInput
+		if errors.As(err, &input) {
+			return 2
+		}
 		return 1
 	}
 	return 0
@@ -63,6 +67,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.installCommand(), p.uninstallCommand(), p.doctorCommand(),
 			p.sandboxesCommand(), p.inspectCommand(), p.auditCommand(),
+			p.policyCommand(),
 			p.versionCommand(), p.completionCommand(),
 		},
 		EnableBashCompletion: true,
