@@ -20,28 +20,26 @@ func Supervisor() Filter {
 	)}
 }
 
-// Broker is nemoclaw-broker's own filter. It enters network namespaces and
-// starts the supervisor anew.
+// Broker is nemoclaw-broker's own filter, loaded when its mount namespace and
+// listeners are made. It also stands over each supervisor, which starts under
+// it, so that it has what the supervisor's start needs.
 func Broker() Filter {
 	yes := func(why string, calls ...string) Rule { return Rule{Calls: calls, Action: Allow, Why: why} }
 	return Filter{Name: "broker", Default: Errno(ePERM), Rules: slices.Concat(
 		hostSockets(),
 		[]Rule{
 			{Calls: []string{"clone3"}, Action: Errno(eNOSYS), Why: "its flags lie behind a pointer"},
-			{Calls: []string{"clone"}, When: []Condition{has(0, namespaces&^cloneNewNS)}, Action: Errno(ePERM),
-				Why: "the supervisor gets a mount namespace and no other"},
+			{Calls: []string{"clone"}, When: []Condition{has(0, namespaces)}, Action: Errno(ePERM),
+				Why: "the supervisor's mount namespace is there already, and no other is made"},
 			yes("threads, and the supervisor", "clone"),
 			{Calls: []string{"setns"}, When: []Condition{is(1, cloneNewNet)}, Action: Allow,
 				Why: "opens sockets in the container's network namespace, and enters no other kind"},
-			yes("starting the supervisor", "execve", "wait4", "waitid", "pidfd_open", "pidfd_send_signal", "kill",
-				"setuid", "setgid", "setgroups", "setresuid", "setresgid", "setsid", "setpgid", "chdir", "fchdir",
-				"dup2", "dup3", "prctl", "capset", "capget", "unshare", "mount", "umount2", "pivot_root", "chroot", "umask",
-				"memfd_create", "ftruncate", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"),
-			yes("who holds a socket: the processes' directories in /proc", "readlink", "readlinkat", "getdents64",
-				"statx", "stat", "lstat", "openat2"),
-			yes("the slot's cgroup, at the end", "statfs", "fstatfs", "rmdir"),
-			yes("the slot's control socket and status", "unlink", "unlinkat", "rename", "renameat",
-				"renameat2", "mkdirat", "mkdir", "fchmod", "fchmodat", "fchown", "fchownat", "chmod", "linkat", "symlinkat"),
+			yes("starting the supervisor, and ending it", "execve", "wait4", "waitid", "pidfd_open", "pidfd_send_signal",
+				"kill", "setuid", "setgid", "setgroups", "setsid", "chdir", "dup2", "dup3", "prctl"),
+			yes("the supervisor's start", "seccomp", "landlock_create_ruleset", "landlock_restrict_self", "readlinkat"),
+			yes("who holds a socket: the processes' directories in /proc", "readlink", "getdents64"),
+			yes("the slot's control socket and status, taken away at the end", "unlinkat", "rename", "renameat", "renameat2"),
+			yes("the slot\'s cgroup, taken away at the end", "statfs"),
 		},
 		hostRuntime(),
 	)}
@@ -49,7 +47,6 @@ func Broker() Filter {
 
 const (
 	cloneThread = 0x00010000
-	cloneNewNS  = 0x00020000
 	cloneNewNet = 0x40000000
 )
 
@@ -79,8 +76,9 @@ func hostRuntime() []Rule {
 			"fcntl", "dup", "flock", "fsync", "fdatasync", "fstat", "pipe2", "splice", "sendfile", "openat", "newfstatat", "ioctl"),
 		yes("waiting", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "poll", "ppoll", "futex",
 			"nanosleep", "clock_nanosleep", "restart_syscall", "sched_yield", "pause"),
+		// No listen: what listens was opened before, by others.
 		yes("what sockets do", "accept4", "connect", "shutdown", "getsockname", "getpeername", "getsockopt",
-			"setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg", "bind", "listen"),
+			"setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "bind"),
 		yes("memory", "mmap", "munmap", "mprotect", "madvise", "mremap", "mincore", "brk"),
 		yes("threads and signals", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "tgkill", "gettid",
 			"getpid", "getppid", "set_robust_list", "get_robust_list", "set_tid_address", "rseq", "arch_prctl", "membarrier",
