@@ -39,7 +39,7 @@ func Broker() Filter {
 			yes("the supervisor's start", "seccomp", "landlock_create_ruleset", "landlock_restrict_self", "readlinkat"),
 			yes("who holds a socket: the processes' directories in /proc", "readlink", "getdents64"),
 			yes("the slot's control socket and status, taken away at the end", "unlinkat", "rename", "renameat", "renameat2"),
-			yes("the slot\'s cgroup, taken away at the end", "statfs"),
+			yes("the slot's cgroup, taken away at the end", "statfs"),
 		},
 		hostRuntime(),
 	)}
