@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/nemoclaw/nemoclaw/audit"
 	"github.com/nemoclaw/nemoclaw/sandbox"
@@ -163,8 +162,10 @@ func (b *broker) setStarted(id string, here bool) error {
 // here is no error.
 func (b *broker) remove(id string) int {
 	if b.containers[id] != nil {
-		// A supervisor that is down has forgotten it already.
-		_ = b.call(&sandbox.Frame{Kind: sandbox.FrameRemove, ContainerID: id})
+		if len(b.containers) > 1 { // else the supervisor ends at once
+			// A supervisor that is down has forgotten it already.
+			_ = b.call(&sandbox.Frame{Kind: sandbox.FrameRemove, ContainerID: id})
+		}
 		b.forget(id)
 	}
 	return len(b.containers)
@@ -191,22 +192,17 @@ func (b *broker) record(verdict, message string) {
 	}
 }
 
-// shutdown ends the supervisor and removes what start-up made. Twice is once.
+// shutdown ends the supervisor and removes what start-up made, but for the
+// cgroup that this process is in: whoever reads the answer removes that
+// (sandbox.Slot.EndProcesses). Twice is once.
 func (b *broker) shutdown() {
 	b.stopping = true
 	if b.child != nil {
-		b.child.end(time.Second)
+		b.child.end(0)
 		b.child = nil
 	}
 	if b.control != nil {
 		b.control.Close() // removes the socket's file too
-	}
-	_ = b.slot.LeaveCgroup()
-	for range 50 { // the dead leave their cgroup a moment later
-		if b.slot.RemoveCgroup() == nil {
-			return
-		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 

@@ -73,9 +73,12 @@ func (b *broker) spawn() (*child, error) {
 // end closes the socket, which is the sign to go, and kills what does not.
 func (c *child) end(grace time.Duration) {
 	c.link.Close()
+	if grace <= 0 {
+		_ = c.proc.Kill() // every record was on disk before its bytes left
+	}
 	select {
 	case <-c.done:
-	case <-time.After(grace):
+	case <-time.After(max(grace, time.Second)):
 		_ = c.proc.Kill()
 		<-c.done
 	}

@@ -66,7 +66,7 @@ func (s *Sandbox) leave(e *sandbox.Enforced) error {
 	if err != nil && s.othersIn(slot) {
 		return fmt.Errorf("leaving the network namespace: %w", err)
 	}
-	return errors.Join(lock.Release(), endProcesses(slot), slot.Remove())
+	return errors.Join(lock.Release(), slot.EndProcesses(), slot.Remove())
 }
 
 // abandon ends a slot that never got a namespace. One that only was to be
@@ -77,9 +77,9 @@ func (s *Sandbox) abandon(slot *sandbox.Slot) error {
 	}
 	_, err := slot.Ask(&sandbox.Request{Verb: sandbox.VerbStop})
 	if err != nil {
-		err = nil // it did not come up, or is gone: endProcesses makes sure
+		err = nil // it did not come up, or is gone: EndProcesses makes sure
 	}
-	return errors.Join(err, endProcesses(slot), slot.Remove())
+	return errors.Join(err, slot.EndProcesses(), slot.Remove())
 }
 
 // othersIn reports whether another sandbox of this host uses the slot.

@@ -144,8 +144,8 @@ type Profile string
 
 // The profiles.
 const (
-	EngineProfile  Profile = "engine"  // the bundle's own, as given, plus landlock_restrict_self
-	DefaultProfile Profile = "default" // Docker's allow-list, because the bundle has none
+	EngineProfile   Profile = "engine"   // the bundle's own, as given, plus landlock_restrict_self
+	BackstopProfile Profile = "backstop" // a small one of ours, because the bundle has none
 )
 
 // Seccomp says which programs the agent runs under. The second one is always

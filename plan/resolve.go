@@ -35,5 +35,5 @@ func resolveSeccomp(in *Input, p *Plan) {
 		p.Seccomp = Seccomp{First: EngineProfile, From: Source{Why: "the bundle's own profile stays as given"}}
 		return
 	}
-	p.Seccomp = Seccomp{First: DefaultProfile, From: Source{Why: "the bundle brings no profile"}}
+	p.Seccomp = Seccomp{First: BackstopProfile, From: Source{Why: "the bundle brings no profile"}}
 }

@@ -59,26 +59,21 @@ func (e *Enforcement) prepare(c *creation) (err error) {
 	if c.created.Trust, err = c.sandbox.TrustFiles(c.plan); err != nil {
 		return err
 	}
-	if err := editSpec(c); err != nil {
-		return err
-	}
+	editSpec(c)
 	return wrap(c)
 }
 
 // editSpec writes the plan into the spec.
-func editSpec(c *creation) (err error) {
+func editSpec(c *creation) {
 	in := specedit.Inputs{}
-	if c.plan.Seccomp.First == plan.DefaultProfile {
-		if in.DefaultSeccomp, err = compile.DefaultProfile(); err != nil {
-			return err
-		}
+	if c.plan.Seccomp.First == plan.BackstopProfile {
+		in.DefaultSeccomp = compile.Backstop()
 	}
 	for _, f := range c.created.Trust {
 		in.TrustMounts = append(in.TrustMounts, specedit.TrustMount{Source: f.Source, Destination: f.Destination})
 	}
 	specedit.Apply(c.spec, c.plan, in)
 	specedit.ApplyUser(c.spec.Process, c.plan)
-	return nil
 }
 
 // wrap puts nemoclaw-init in front of the program.

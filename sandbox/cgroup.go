@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +19,10 @@ const (
 	cgroupSlice = "nemoclaw.slice"
 	// cgroupTries bounds the race with a neighbour that removes the slice.
 	cgroupTries = 16
+	// endWait bounds how long killed processes may take to leave their cgroup,
+	// endPoll is how often we look.
+	endWait = 5 * time.Second
+	endPoll = 300 * time.Microsecond
 )
 
 // hierarchies returns where processes are tracked: the unified hierarchy, and
@@ -67,14 +74,40 @@ func (s *Slot) JoinCgroup() error {
 	return nil
 }
 
-// LeaveCgroup moves this process to the top of each hierarchy, from where it
-// can remove the slot's cgroups.
-func (s *Slot) LeaveCgroup() error {
-	var errs []error
-	for _, h := range hierarchies() {
-		errs = append(errs, enterCgroup(h))
+// EndProcesses kills what is left in the slot's cgroups and removes them. All
+// that the processes had to say is on disk: records are written before bytes
+// leave. It is for the runtime; a broker that left its own cgroup to remove it
+// would wait 10 ms for the kernel to move it. That there is nothing is no error.
+func (s *Slot) EndProcesses() error {
+	for deadline := time.Now().Add(endWait); ; time.Sleep(endPoll) {
+		left := 0
+		for _, dir := range slotCgroups(filepath.Base(s.Dir)) {
+			left += killCgroup(dir)
+		}
+		err := s.RemoveCgroup()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("ending %d processes of a supervisor: %w", left, err)
+		}
 	}
-	return errors.Join(errs...)
+}
+
+// killCgroup kills every process of a cgroup and says how many there were. A
+// zombie is listed until it is reaped, and is in nobody's way.
+func killCgroup(dir string) int {
+	text, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return 0
+	}
+	pids := strings.Fields(string(text))
+	for _, pid := range pids {
+		if n, err := strconv.Atoi(pid); err == nil && n > 1 {
+			_ = unix.Kill(n, unix.SIGKILL)
+		}
+	}
+	return len(pids)
 }
 
 // RemoveCgroup removes the slot's cgroups, and the slice when it is empty. That

@@ -105,7 +105,7 @@ func applySeccomp(spec *specs.Spec, p *plan.Plan, fallback *specs.LinuxSeccomp) 
 	if spec.Linux == nil {
 		spec.Linux = &specs.Linux{}
 	}
-	if p.Seccomp.First == plan.DefaultProfile {
+	if p.Seccomp.First == plan.BackstopProfile {
 		spec.Linux.Seccomp = clone(fallback)
 	}
 	s := spec.Linux.Seccomp
