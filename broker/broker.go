@@ -202,7 +202,8 @@ func (b *broker) shutdown() {
 		b.child = nil
 	}
 	if b.control != nil {
-		b.control.Close() // removes the socket's file too
+		b.control.Close()
+		_ = os.Remove(b.slot.ControlSocket()) // the runtime removes the directory, whatever is in it
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -187,12 +188,20 @@ func nameservers(r io.Reader) []string {
 	return out
 }
 
-// listenControl makes the control socket, root's alone.
+// listenControl makes the control socket, root's alone. It goes by the
+// directory's descriptor, because its path may be longer than sun_path.
 func listenControl(path string) (*net.UnixListener, error) {
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("making the control socket: %w", err)
 	}
+	defer dir.Close()
+	short := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("making the control socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false) // shutdown does, by the whole path
 	if err := os.Chmod(path, 0o600); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("making the control socket: %w", err)

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -50,10 +51,19 @@ const (
 	testMark   = 0x6e656d6f
 )
 
-// binaries are the two programs, built once as they are shipped.
+// binaries are the two programs, built once as they are shipped. They stay in
+// the cache, beside what the go command keeps there, one pair a checkout.
 var binaries = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "nemoclaw-bin-")
+	cache, err := os.UserCacheDir()
 	if err != nil {
+		return "", err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "nemoclaw-test", fmt.Sprintf("%x", sha256.Sum256([]byte(here)))[:12])
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", dir+"/", "../cmd/nemoclaw-broker", "../cmd/nemoclaw-supervisor")
@@ -65,11 +75,19 @@ var binaries = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, err := binaries(); err == nil {
-		os.RemoveAll(dir)
-	}
-	os.Exit(code)
+	kerneltest.Main(m, kerneltest.Children{
+		"ask as nobody": func(args []string) error {
+			if err := syscall.Setuid(65534); err != nil {
+				return err
+			}
+			slot, err := sandbox.OpenSlot(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = slot.Ask(&sandbox.Request{Verb: sandbox.VerbStatus})
+			return err
+		},
+	})
 }
 
 // world is a host, an internet and an agent, each in a network namespace.
@@ -83,6 +101,7 @@ type world struct {
 	cgroup             string
 	log                string
 	queries            *queryLog
+	unknown            string // names that end so do not exist in the internet
 	ca                 *testCA
 }
 
@@ -168,15 +187,16 @@ func (w *world) makeCgroup() {
 		root += "/unified"
 	}
 	w.cgroup = filepath.Join(root, fmt.Sprintf("nemoclaw-test-%d-%d", os.Getpid(), time.Now().UnixNano()))
-	check(w.t, os.Mkdir(w.cgroup, 0o755))
+	dir := w.cgroup
+	check(w.t, os.Mkdir(dir, 0o755))
 	w.t.Cleanup(func() {
 		for range 100 {
-			if os.Remove(w.cgroup) == nil {
+			if os.Remove(dir) == nil {
 				return
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
-		w.t.Errorf("cgroup %s is still in use", w.cgroup)
+		w.t.Errorf("cgroup %s is still in use", dir)
 	})
 }
 
@@ -245,7 +265,13 @@ func (w *world) addContainer(id, text string, ownNetwork bool) {
 	attach.Sockets, files = append(attach.Sockets, sandbox.SocketNetns), append(files, w.agent)
 	_, err = w.slot.Ask(&sandbox.Request{Verb: sandbox.VerbAttach, Attach: attach}, files...)
 	check(t, err)
+	w.join(id, text, ownNetwork)
+}
 
+// join adds a container to the namespace that is attached, and releases it. Its
+// processes are those of the world's cgroup at this moment.
+func (w *world) join(id, text string, ownNetwork bool) {
+	t := w.t
 	doc, _, err := policy.Parse("test.yaml", []byte(text))
 	check(t, err)
 	w.log = filepath.Join(w.dir, id+".jsonl")
@@ -497,7 +523,7 @@ func (w *world) serveNames(u *net.UDPConn) {
 		w.queries.add(q.Name.String())
 		m.Response = true
 		switch {
-		case strings.HasPrefix(q.Name.String(), "nx."):
+		case strings.HasPrefix(q.Name.String(), "nx."), w.unknown != "" && strings.HasSuffix(q.Name.String(), w.unknown):
 			m.RCode = dnsmessage.RCodeNameError
 		case q.Type == dnsmessage.TypeA:
 			for _, a := range special(q.Name.String()) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nemoclaw/nemoclaw/egress/dns"
@@ -23,7 +24,9 @@ type Proxy struct {
 	stop  context.CancelFunc
 	known registry
 	names nameLog
-	flows chan struct{}
+	flows chan struct{} // one token per connection, and per listener that waits
+	open  atomic.Int64
+	came  atomic.Bool
 
 	rootsOnce sync.Once
 	roots     *x509.CertPool
@@ -46,6 +49,11 @@ func (p *Proxy) Add(c Container) error { return p.known.add(p.ctx, c) }
 
 // Remove forgets a container and closes its connections.
 func (p *Proxy) Remove(id string) { p.known.remove(id) }
+
+// Busy reports whether a connection is open, or was since the last call.
+func (p *Proxy) Busy() bool {
+	return p.open.Load() > 0 || p.came.Swap(false)
+}
 
 // Close ends every connection. Listeners are the caller's to close.
 func (p *Proxy) Close() { p.stop() }
@@ -79,6 +87,9 @@ func (p *Proxy) ServeDNSTCP(l *net.TCPListener) error { return dns.ServeTCP(p.ct
 // serve takes one connection from its first to its last byte.
 func (p *Proxy) serve(c *net.TCPConn) {
 	defer c.Close()
+	p.came.Store(true)
+	p.open.Add(1)
+	defer p.open.Add(-1)
 	f := &flow{proxy: p, client: c, began: time.Now()}
 	defer f.close()
 	if !f.arrive() {

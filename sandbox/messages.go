@@ -60,8 +60,9 @@ const (
 	// now is it known whether the engine gave it an interface. Before the first
 	// VerbStart of a slot nothing is dialled.
 	VerbStart Verb = "start"
-	// VerbRemove removes a container; the last one out ends both processes,
-	// after the reply.
+	// VerbRemove removes a container; the last one out ends both processes.
+	// Then the reply comes when the supervisor, its cgroup and the socket are
+	// gone, and the broker is gone when the connection ends.
 	VerbRemove Verb = "remove"
 	// VerbStop ends both processes whatever is left: for undo.
 	VerbStop Verb = "stop"

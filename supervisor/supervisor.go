@@ -26,6 +26,8 @@ const (
 	// sandbox, idle most of its life.
 	gcPercent  = 50
 	memoryGoal = 48 << 20
+	// quiet is how long after the last connection memory is given back, at most.
+	quiet = 5 * time.Second
 	// maxAuthority bounds the memfd that the authority comes in.
 	maxAuthority = 64 << 10
 	// maxRoots bounds a file of root certificates.
@@ -163,7 +165,21 @@ func (s *supervisor) attach(a *sandbox.Attach, files []*os.File) error {
 		return err
 	}
 	s.proxy = proxy
+	go giveBack(proxy)
 	return nil
+}
+
+// giveBack returns memory to the kernel when connections have ended and none is
+// open: the runtime alone would keep it for minutes.
+func giveBack(p *egress.Proxy) {
+	busy := false
+	for range time.Tick(quiet) {
+		now := p.Busy()
+		if busy && !now {
+			debug.FreeOSMemory()
+		}
+		busy = now
+	}
 }
 
 // serve starts one goroutine per socket. A listener that fails ends the process:
