@@ -268,6 +268,7 @@ func testLastOut(t *testing.T, w *world) {
 	if _, err := os.Stat(w.slot.ControlSocket()); err == nil {
 		t.Error("the control socket is still there")
 	}
+	check(t, w.slot.EndProcesses())
 	for _, dir := range cgroupsOf(w) {
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("cgroup %s is still there", dir)

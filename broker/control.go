@@ -31,8 +31,8 @@ func (b *broker) serve() error {
 }
 
 // serveOne answers one request, and reports whether it was the last. Then
-// everything has been taken down before the answer goes out, and when the
-// caller reads the end of the stream, this process is gone too.
+// everything but the cgroup has been taken down before the answer goes out, and
+// when the caller reads the end of the stream, this process is gone too.
 func (b *broker) serveOne(sock *net.UnixConn) (last bool) {
 	conn := sandbox.NewConn(sock)
 	defer func() {

@@ -61,8 +61,8 @@ const (
 	// VerbStart of a slot nothing is dialled.
 	VerbStart Verb = "start"
 	// VerbRemove removes a container; the last one out ends both processes.
-	// Then the reply comes when the supervisor, its cgroup and the socket are
-	// gone, and the broker is gone when the connection ends.
+	// Then the reply comes when the supervisor and the socket are gone, and the
+	// broker is gone when the connection ends; Slot.EndProcesses does the rest.
 	VerbRemove Verb = "remove"
 	// VerbStop ends both processes whatever is left: for undo.
 	VerbStop Verb = "stop"
