@@ -24,7 +24,7 @@ func (p *program) policyCommand() *cli.Command {
 		Usage: "check, explain, compare and prove policies",
 		Subcommands: []*cli.Command{
 			p.policyLintCommand(), p.policyExplainCommand(), p.policyShowCommand(),
-			p.policyTestCommand(), p.policyPresetsCommand(),
+			p.policyTestCommand(), p.policyPresetsCommand(), p.policyProveCommand(), p.policyDiffCommand(),
 		},
 	}
 }
