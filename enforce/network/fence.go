@@ -30,6 +30,7 @@ const natPriority = -110
 
 // Reasons that more than one chain has.
 const (
+	whySYN        = "an answer does not open a connection"
 	whyAnswers    = "answers to those who connected to us"
 	whyNeighbours = "IPv6 finds its neighbours"
 )
@@ -139,6 +140,9 @@ func outputChain(f Fence) Chain {
 	}
 	c.Rules = append(c.Rules,
 		rule("what stays in this namespace", jump(chainOwn)),
+		// Else a SYN to an ingress port whose sender is forged would let the
+		// agent connect from that port to whom it names.
+		rule(whySYN, opens(), refuse()),
 		rule(whyAnswers, anyTCP(), established(), isReply(), accept()),
 		rule(whyNeighbours, icmpType(true, "nd-neighbor-solicit", 135), accept()),
 		rule(whyNeighbours, icmpType(true, "nd-neighbor-advert", 136), accept()),
@@ -155,6 +159,7 @@ func leavingChain(f Fence) Chain {
 		rule("what stays in this namespace", outLoopback(), accept()),
 		rule("the broker's sockets pass", mark(f.Mark), accept()),
 		// Replies only: nothing else that once was accepted becomes a way out.
+		rule(whySYN, opens(), drop()),
 		rule(whyAnswers, anyTCP(), established(), isReply(), accept()),
 		rule(whyNeighbours, icmpType(true, "nd-neighbor-solicit", 135), accept()),
 		rule(whyNeighbours, icmpType(true, "nd-neighbor-advert", 136), accept()),

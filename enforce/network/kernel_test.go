@@ -13,7 +13,7 @@ import (
 	"github.com/nemoclaw/nemoclaw/internal/kerneltest"
 )
 
-func TestMain(m *testing.M) { kerneltest.Main(m, nil) }
+func TestMain(m *testing.M) { kerneltest.Main(m, kerneltest.Children{"mark": setMark}) }
 
 // nft runs nft(8) in the namespace and returns what it prints.
 func nft(t *testing.T, netns *os.File, args ...string) string {

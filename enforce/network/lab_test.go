@@ -235,16 +235,21 @@ func (l *lab) capture() {
 				return
 			}
 			if ll := from.(*unix.SockaddrLinklayer); ll.Pkttype != unix.PACKET_OUTGOING {
-				l.note(buf[:n])
+				l.note(swap(uint16(ll.Protocol)), buf[:n])
 			}
 		}
 	}()
 }
 
-func (l *lab) note(p []byte) {
+func (l *lab) note(kind uint16, p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case kind == unix.ETH_P_ARP && len(p) >= 28:
+		// The gateway is asked for by the broker's sockets too.
+		if dst, _ := netip.AddrFromSlice(p[24:28]); dst.String() != gate4 {
+			l.seen = append(l.seen, fmt.Sprintf("ARP for %s", dst))
+		}
 	case p[0]>>4 == 4 && len(p) >= 20:
 		dst, _ := netip.AddrFromSlice(p[16:20])
 		l.seen = append(l.seen, fmt.Sprintf("%s proto %d", dst, p[9]))

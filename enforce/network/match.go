@@ -149,6 +149,15 @@ func isReply() part {
 	}}
 }
 
+// opens matches the first segment of a TCP connection: SYN without ACK.
+func opens() part {
+	const syn, ack = 0x02, 0x10
+	return part{"tcp flags syn / syn,ack", append(anyTCP().exprs,
+		&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: 1, Mask: []byte{syn | ack}, Xor: []byte{0}},
+		equal([]byte{syn}))}
+}
+
 // notRedirected matches connections whose destination nobody has changed.
 func notRedirected() part {
 	const dstNAT = 1 << 5 // IPS_DST_NAT, linux/netfilter/nf_conntrack_common.h
@@ -170,6 +179,10 @@ func icmpType(v6 bool, name string, number byte) part {
 
 func accept() part {
 	return part{"accept", []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}}}
+}
+
+func drop() part {
+	return part{"drop", []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}}
 }
 
 // leave goes back to the chain that jumped here.

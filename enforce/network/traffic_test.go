@@ -167,8 +167,10 @@ func TestIngress(t *testing.T) {
 		echoServer(t, l.netns, fmt.Sprintf(":%d", port), "agent:")
 	}
 	from := func(network, host string, port int) (got string, err error) {
-		// What is not let in is dropped: the wait is for nothing.
-		w := &lab{t: t, netns: l.world, limit: 300 * time.Millisecond}
+		w := &lab{t: t, netns: l.world, limit: refusedQuickly}
+		if network != "tcp" || port != ingressPort {
+			w.limit = 300 * time.Millisecond // dropped: the wait is for nothing
+		}
 		return w.dial(0, network, net.JoinHostPort(host, fmt.Sprint(port)))
 	}
 	for _, h := range []string{own4, own6} {
