@@ -25,6 +25,7 @@ func (p *program) policyCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			p.policyLintCommand(), p.policyExplainCommand(), p.policyShowCommand(),
 			p.policyTestCommand(), p.policyPresetsCommand(), p.policyProveCommand(), p.policyDiffCommand(),
+			p.policySchemaCommand(), p.policyFmtCommand(), p.policySignCommand(), p.policyVerifyCommand(),
 		},
 	}
 }
