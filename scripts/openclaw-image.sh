@@ -82,7 +82,7 @@ warm_up() {
   ' sh "$root"
   rm -rf "$root/home/node/.openclaw" "$root/home/node/.npm" "$root/home/node/.cache"
   chown -R 0:0 "$root/opt/openclaw"
-  chmod -R go-w "$root/opt/openclaw"
+  chmod -R u=rwX,go=rX "$root/opt/openclaw"
 }
 
 make_tarball() {
@@ -105,7 +105,7 @@ make_tarball() {
 [ -f "$tarball" ] || make_tarball
 [ "${1:-}" != --root-only ] || { echo "$tarball"; exit 0; }
 
-want="$hash-$(echo "$label" | sha256sum | cut -c1-16)"
+want="$hash-$({ echo "$label"; sed -n '/^docker import/,$p' scripts/openclaw-image.sh; } | sha256sum | cut -c1-16)"
 have=$(docker image inspect --format '{{index .Config.Labels "io.nemoclaw.image"}}' openclaw:latest 2>/dev/null || true)
 if [ "$have" = "$want" ]; then
   say "openclaw:latest is there"
@@ -115,7 +115,7 @@ say "importing openclaw:latest (OpenClaw $openclaw, Node $node)"
 docker import \
   --change 'USER node' \
   --change 'WORKDIR /home/node' \
-  --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin HOME=/home/node NODE_ENV=production NODE_COMPILE_CACHE=/opt/openclaw/compile-cache OPENCLAW_NO_AUTO_UPDATE=1 OPENCLAW_DISABLE_BONJOUR=1' \
+  --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin HOME=/home/node NODE_ENV=production NODE_COMPILE_CACHE=/opt/openclaw/compile-cache OPENCLAW_NO_AUTO_UPDATE=1 OPENCLAW_NO_RESPAWN=1 OPENCLAW_DISABLE_BONJOUR=1' \
   --change 'EXPOSE 18789' \
   --change 'ENTRYPOINT ["/usr/local/bin/openclaw-start"]' \
   --change 'CMD ["gateway", "run", "--allow-unconfigured", "--bind", "lan", "--port", "18789"]' \
