@@ -1,6 +1,9 @@
 package layering
 
 import (
+	"go/ast"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -81,5 +84,35 @@ func TestGlobalOfAnotherFile(t *testing.T) {
 	want := []string{"hooks/b.go:1: package-level variable a changes"}
 	if got := check([]source{a, b}); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestSecurityNamesRealTests holds that the tests by which SECURITY.md says that
+// an invariant is held are there.
+func TestSecurityNamesRealTests(t *testing.T) {
+	text, err := os.ReadFile("../../SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := parseTree("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, s := range files {
+		for _, d := range s.ast.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test {
+				have[f.Name.Name] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 10 {
+		t.Fatalf("SECURITY.md names only %d tests", len(named))
+	}
+	for _, n := range named {
+		if !have[n[1]] {
+			t.Errorf("SECURITY.md names %s, which is not there", n[1])
+		}
 	}
 }
