@@ -99,7 +99,10 @@ const (
 	SocketDNSTCP4 SocketKind = "dns-tcp4" // listener
 	SocketDNSTCP6 SocketKind = "dns-tcp6"
 	SocketDiag    SocketKind = "sock-diag" // NETLINK_SOCK_DIAG
-	SocketNetns   SocketKind = "netns"     // the namespace itself; the broker keeps it
+	// SocketIngress tells of connections from outside (nfnetlink_log); it may
+	// be missing where the kernel has none.
+	SocketIngress SocketKind = "ingress-log"
+	SocketNetns   SocketKind = "netns" // the namespace itself; the broker keeps it
 )
 
 // Attach describes the sockets that come with VerbAttach.

@@ -166,6 +166,9 @@ func (s *supervisor) attach(a *sandbox.Attach, files []*os.File) error {
 	}
 	s.proxy = proxy
 	go giveBack(proxy)
+	if f := by[sandbox.SocketIngress]; f != nil {
+		go watchIngress(proxy, f)
+	}
 	return nil
 }
 

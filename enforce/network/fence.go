@@ -11,6 +11,9 @@ type Ports struct {
 	TCP4, TCP6       uint16 // all TCP that leaves
 	DNSUDP4, DNSUDP6 uint16 // UDP to port 53
 	DNSTCP4, DNSTCP6 uint16 // TCP to port 53
+	// IngressLog is the nfnetlink_log group that hears of connections from
+	// outside. 0: they are not recorded, because the kernel cannot.
+	IngressLog uint16
 }
 
 // Fence is what the rules of one namespace depend on.
@@ -177,6 +180,9 @@ func inputChain(f Fence) Chain {
 		rule("errors about connections that exist", related(), icmpv6(), accept()),
 		rule(whyNeighbours, icmpType(true, "nd-neighbor-solicit", 135), accept()),
 		rule(whyNeighbours, icmpType(true, "nd-neighbor-advert", 136), accept()),
+	}
+	if len(f.IngressTCP) > 0 && f.IngressLog != 0 {
+		c.Rules = append(c.Rules, rule("recorded", inSet(setIngress), isNew(), logTo(f.IngressLog)))
 	}
 	if len(f.IngressTCP) > 0 {
 		c.Rules = append(c.Rules, rule("published ports and the policy's ingress", inSet(setIngress), accept()))

@@ -33,7 +33,7 @@ func TestKernelAgrees(t *testing.T) {
 	kerneltest.Root(t)
 	fences := map[string]network.Fence{
 		"full": {
-			Ports:      network.Ports{TCP4: 40001, TCP6: 40002, DNSUDP4: 40003, DNSUDP6: 40004, DNSTCP4: 40005, DNSTCP6: 40006},
+			Ports:      network.Ports{TCP4: 40001, TCP6: 40002, DNSUDP4: 40003, DNSUDP6: 40004, DNSTCP4: 40005, DNSTCP6: 40006, IngressLog: 20035},
 			Mark:       0x4e43,
 			IngressTCP: []uint16{18789, 80, 443, 8080, 80, 65535, 1},
 		},
@@ -204,7 +204,7 @@ func TestListenersInOrder(t *testing.T) {
 			t.Errorf("%s: flags %#x, %v: not close-on-exec", s.Kind, flags, err)
 		}
 	}
-	if want := "tcp4 tcp6 dns-udp4 dns-udp6 dns-tcp4 dns-tcp6 sock-diag "; kinds != want {
+	if want := "tcp4 tcp6 dns-udp4 dns-udp6 dns-tcp4 dns-tcp6 sock-diag ingress-log "; kinds != want {
 		t.Errorf("%s, want %s", kinds, want)
 	}
 }

@@ -132,7 +132,7 @@ func defaultRoutes(gateways ...string) error {
 func (l *lab) serve() {
 	for _, s := range l.listeners.Sockets {
 		switch s.Kind {
-		case network.SocketDiag:
+		case network.SocketDiag, network.SocketIngress:
 		case network.SocketDNSUDP4, network.SocketDNSUDP6:
 			pc, err := net.FilePacketConn(s.File)
 			if err != nil {

@@ -23,6 +23,9 @@ const (
 	SocketDNSTCP4 SocketKind = "dns-tcp4" // listener
 	SocketDNSTCP6 SocketKind = "dns-tcp6"
 	SocketDiag    SocketKind = "sock-diag" // NETLINK_SOCK_DIAG
+	// SocketIngress is where connections from outside are told of (package
+	// ingress); missing where the kernel has no nfnetlink_log.
+	SocketIngress SocketKind = "ingress-log"
 )
 
 // backlog is how many connections wait for the supervisor; the kernel takes
@@ -99,6 +102,14 @@ func (l *Listeners) open() error {
 		return fmt.Errorf("opening %s: %w", SocketDiag, err)
 	}
 	l.Sockets = append(l.Sockets, Socket{SocketDiag, os.NewFile(uintptr(fd), string(SocketDiag))})
+	log, err := openLog()
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", SocketIngress, err)
+	}
+	if log != nil {
+		l.Ports.IngressLog = logGroup
+		l.Sockets = append(l.Sockets, Socket{SocketIngress, log})
+	}
 	return nil
 }
 

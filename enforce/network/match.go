@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"github.com/nemoclaw/nemoclaw/enforce/network/ingress"
 )
 
 // reg is the register that every match below loads into (NFT_REG_1).
@@ -192,6 +194,13 @@ func leave() part {
 
 func jump(chain string) part {
 	return part{"jump " + chain, []expr.Any{&expr.Verdict{Kind: expr.VerdictJump, Chain: chain}}}
+}
+
+// logTo sends the head of the packet to a group of nfnetlink_log.
+func logTo(group uint16) part {
+	return part{fmt.Sprintf("log group %d snaplen %d", group, ingress.HeadSize), []expr.Any{&expr.Log{
+		Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_SNAPLEN, Group: group, Snaplen: ingress.HeadSize,
+	}}}
 }
 
 // refuse ends in the chain that answers at once.

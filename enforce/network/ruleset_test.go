@@ -13,7 +13,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // fences are the golden ones; testdata/NAME.nft is what nft lists for each.
 var fences = map[string]Fence{
 	"full": {
-		Ports:      Ports{TCP4: 40001, TCP6: 40002, DNSUDP4: 40003, DNSUDP6: 40004, DNSTCP4: 40005, DNSTCP6: 40006},
+		Ports:      Ports{TCP4: 40001, TCP6: 40002, DNSUDP4: 40003, DNSUDP6: 40004, DNSTCP4: 40005, DNSTCP6: 40006, IngressLog: 20035},
 		Mark:       0x4e43,
 		IngressTCP: []uint16{18789, 80, 443, 8080, 80, 65535, 1},
 	},

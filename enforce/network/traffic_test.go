@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nemoclaw/nemoclaw/enforce/network"
+	"github.com/nemoclaw/nemoclaw/enforce/network/ingress"
 	"github.com/nemoclaw/nemoclaw/internal/kerneltest"
 )
 
@@ -190,6 +192,33 @@ func TestIngress(t *testing.T) {
 		}
 	}
 	l.none()
+	l.recorded()
+}
+
+// recorded checks that each connection to the ingress port was told of once,
+// and nothing else.
+func (l *lab) recorded() {
+	l.t.Helper()
+	buf := make([]byte, 64<<10)
+	var got []string
+	for _, s := range l.listeners.Sockets {
+		if s.Kind != network.SocketIngress {
+			continue
+		}
+		s.File.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		for {
+			n, err := s.File.Read(buf)
+			if err != nil {
+				break
+			}
+			for _, c := range ingress.Parse(buf[:n]) {
+				got = append(got, fmt.Sprintf("%s to %d", c.From.Addr(), c.To))
+			}
+		}
+	}
+	if want := []string{gate4 + " to 18789", gate6 + " to 18789"}; !slices.Equal(got, want) {
+		l.t.Errorf("recorded %v, want %v", got, want)
+	}
 }
 
 // TestDatagramOpensNoWayOut: one datagram from outside, and the agent answers
