@@ -230,6 +230,9 @@ func (v *viewer) verdict(verdict string) string {
 // written by several processes, one without privilege: nothing in it is printed
 // as it is.
 func (v *viewer) what(e *audit.Event) string {
+	if e.Kind == audit.KindTorn { // its other fields are for verify
+		return fmt.Sprintf("(%s)", clean(e.Message))
+	}
 	var parts []string
 	add := func(format string, s string) {
 		if s != "" {

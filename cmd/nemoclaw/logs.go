@@ -26,9 +26,12 @@ type logs struct {
 // logFile is one log, read up to offset.
 type logFile struct {
 	f      *os.File
-	offset int64 // of the first byte that was not returned
+	start  int64 // where reader started
+	offset int64 // of the first byte after the records that were read
+	lines  int   // before offset
 	reader *audit.Reader
-	head   *record // read but not returned yet
+	head   *record // read but not shown yet
+	ahead  *record // read to understand head
 }
 
 func newLogs() *logs { return &logs{known: map[string]bool{}} }
@@ -103,28 +106,55 @@ func (l *logs) oldest() *logFile {
 // if the file was emptied.
 func (f *logFile) rewind() {
 	if st, err := f.f.Stat(); err == nil && st.Size() < f.offset {
-		f.offset = 0
+		f.offset, f.lines = 0, 0
 	}
 	f.reader = audit.NewReader(io.NewSectionReader(f.f, f.offset, 1<<62))
+	f.start = f.offset
+	f.head, f.ahead = nil, nil
 }
 
 // next reads a record into head; nil at the end, and before a line that is still
-// being written.
+// being written. A piece of a line that the record after it accounts for is no
+// damage, and is passed over.
 func (f *logFile) next() error {
-	f.head = nil
-	before := f.reader.Offset()
+	r, err := f.take()
+	if err != nil || r == nil || r.bad == nil {
+		f.head = r
+		return err
+	}
+	after, err := f.take()
+	if err != nil {
+		return err
+	}
+	if after != nil && after.bad == nil && after.event.Kind == audit.KindTorn {
+		f.head = after
+		return nil
+	}
+	f.head, f.ahead = r, after
+	return nil
+}
+
+// take returns the record that was read ahead, or the next of the file.
+func (f *logFile) take() (*record, error) {
+	if r := f.ahead; r != nil {
+		f.ahead = nil
+		return r, nil
+	}
 	e, line, err := f.reader.Next()
 	var bad *audit.BadRecord
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil
+		return nil, nil
 	case errors.As(err, &bad):
-		f.head = &record{bad: bad}
+		// The reader counts from where it was started.
+		bad.Line, bad.Offset = f.lines+1, f.offset
 	case err != nil:
-		return err
-	default:
-		f.head = &record{event: e, line: bytes.Clone(line)}
+		return nil, err
 	}
-	f.offset += f.reader.Offset() - before
-	return nil
+	f.offset = f.start + f.reader.Offset()
+	f.lines++
+	if bad != nil {
+		return &record{bad: bad}, nil
+	}
+	return &record{event: e, line: bytes.Clone(line)}, nil
 }
