@@ -22,6 +22,8 @@ import (
 const (
 	// PolicyKey is the annotation and label that carries a policy.
 	PolicyKey = "io.nemoclaw.policy"
+	// PresetsKey is the operator's annotation that adds presets to a policy.
+	PresetsKey = "io.nemoclaw.presets"
 	// maxPolicy bounds a policy document (policy-schema.md, "Top level").
 	maxPolicy = 4 << 20
 )
@@ -116,7 +118,7 @@ func (h *Host) inline(origin plan.Origin, name, value string) (*chosen, error) {
 	case policy.LabelInline:
 		return parse(origin, name, label.Data)
 	case policy.LabelPresets:
-		return presets(origin, name, label.Names)
+		return h.presets(origin, name, label.Names)
 	case policy.LabelName:
 		if origin.Untrusted() {
 			return nil, fmt.Errorf("%s: %q is neither YAML nor base64 of it; only the operator may name a policy of the host", name, bounded(value))
@@ -126,13 +128,61 @@ func (h *Host) inline(origin plan.Origin, name, value string) (*chosen, error) {
 	return nil, fmt.Errorf("%s: its kind is unknown", name)
 }
 
-// presets puts built-in presets together.
-func presets(origin plan.Origin, name string, names []string) (*chosen, error) {
-	doc, err := policy.Presets(names, config.Registries(os.Getenv))
+// presets puts presets together. A preset of policy_dir comes before a built-in
+// one of its name, but not for an image: that is the host's.
+func (h *Host) presets(origin plan.Origin, name string, names []string) (*chosen, error) {
+	settings := config.Registries(os.Getenv)
+	var docs []*policy.Document
+	for _, preset := range names {
+		doc, err := h.preset(origin, preset, settings)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		docs = append(docs, doc)
+	}
+	doc, err := policy.Merge(docs...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return &chosen{plan.Document{Origin: origin, Name: name, Digest: doc.Digest()}, doc}, nil
+}
+
+func (h *Host) preset(origin plan.Origin, name string, settings policy.Settings) (*policy.Document, error) {
+	file := filepath.Join(h.Config.PolicyDir, "presets", name+".yaml")
+	if _, err := os.Stat(file); err != nil || origin.Untrusted() {
+		return policy.Preset(name, settings)
+	}
+	c, err := h.file(origin, file)
+	if err != nil {
+		return nil, err
+	}
+	return c.doc, nil
+}
+
+// addPresets adds the presets of the operator's annotation to a policy of the
+// operator's. An image's policy is clamped by a ceiling that the operator's own
+// words are not under, so the two cannot be one document.
+func (h *Host) addPresets(c *chosen, spec *specs.Spec) (*chosen, error) {
+	list := spec.Annotations[PresetsKey]
+	if list == "" {
+		return c, nil
+	}
+	if c.Origin.Untrusted() {
+		return nil, fmt.Errorf("annotation %s: the policy in force is the image's own (%s), to which nothing can be added; give one with --annotation %s too", PresetsKey, c.Name, PolicyKey)
+	}
+	names, err := policy.SplitNames(list)
+	if err != nil {
+		return nil, fmt.Errorf("annotation %s: %w", PresetsKey, err)
+	}
+	more, err := h.presets(plan.FromAnnotation, "annotation:"+PresetsKey, names)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := policy.Merge(c.doc, more.doc)
+	if err != nil {
+		return nil, fmt.Errorf("annotation %s: %w", PresetsKey, err)
+	}
+	return &chosen{plan.Document{Origin: plan.FromAnnotation, Name: doc.Name, Digest: doc.Digest()}, doc}, nil
 }
 
 // named reads a policy of policy_dir by its name, or a file by an absolute path.

@@ -210,3 +210,33 @@ func TestRunAs(t *testing.T) {
 		}
 	}
 }
+
+func TestPresetsAreAddedToTheOperatorsPolicyOnly(t *testing.T) {
+	w := newWorld(t)
+	write(t, filepath.Join(w.host.Config.PolicyDir, "presets", "ours.yaml"), `preset: {name: ours, description: our own}
+network_policies:
+  ours: {endpoints: [{host: ours.example.com, port: 443}], binaries: any}
+`)
+	w.spec.Annotations[PresetsKey] = "github,ours"
+	c, err := w.host.addPresets(builtin(), w.spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, r := range c.doc.Network {
+		keys = append(keys, r.Key)
+	}
+	if len(keys) < 2 || keys[len(keys)-1] != "ours" || c.Origin != plan.FromAnnotation || c.doc.Filesystem == nil {
+		t.Errorf("rules %v, origin %s, filesystem %v", keys, c.Origin, c.doc.Filesystem)
+	}
+	image, err := w.host.inline(plan.FromImageLabel, "label", yamlFor("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.host.addPresets(image, w.spec); err == nil {
+		t.Error("presets were added to an image's policy")
+	}
+	if _, err := w.host.inline(plan.FromImageLabel, "label", "preset:ours"); err == nil {
+		t.Error("an image used a preset of the host")
+	}
+}

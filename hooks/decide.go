@@ -23,6 +23,9 @@ func (s *Sandbox) Decide(bundle string, spec *specs.Spec) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c, err = h.addPresets(c, spec); err != nil {
+		return nil, err
+	}
 	in, err := h.narrow(c)
 	if err != nil {
 		return nil, err
