@@ -18,8 +18,13 @@ func main() {
 	rounds := flag.Int("rounds", 40, "how often each runtime makes a container")
 	stock := flag.String("runc", "", "the runc to compare with, of the version that libcontainer is")
 	bin := flag.String("bin", "bin", "directory of our binaries")
+	docker := flag.Int("docker", 10, "how often each runtime runs a container in a private engine; 0: no engine")
 	flag.Parse()
-	if err := bench(*rounds, *stock, *bin); err != nil {
+	err := bench(*rounds, *stock, *bin)
+	if err == nil && *docker > 0 {
+		err = firstOutput(*docker)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
