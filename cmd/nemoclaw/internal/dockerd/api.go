@@ -75,14 +75,19 @@ func isRefused(err error) bool {
 }
 
 // WaitRuntime asks the engine until it knows, or no longer knows, the runtime of
-// this name, for as long as ctx lasts. A reload is not done when the signal is
-// sent.
+// this name, for as long as ctx lasts; then it returns what it heard last, and
+// ctx's error. A reload is not done when the signal is sent.
 func WaitRuntime(ctx context.Context, socket, name string, want bool) (*Info, error) {
+	var last *Info
 	for {
 		info, err := Ask(ctx, socket)
+		if err != nil && ctx.Err() != nil && last != nil {
+			return last, ctx.Err() // cut off in the middle of a question
+		}
 		if err != nil {
 			return nil, err
 		}
+		last = info
 		if _, has := info.Runtimes[name]; has == want {
 			return info, nil
 		}

@@ -13,6 +13,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nemoclaw/nemoclaw/internal/kerneltest"
 )
 
 // serve answers on a socket as an engine would.
@@ -179,5 +183,37 @@ func TestReadFileRefuses(t *testing.T) {
 		if f, err := ReadFile(path); err == nil {
 			t.Errorf("%s: %+v", path, f)
 		}
+	}
+}
+
+// TestFullDisk holds that a full disk changes nothing and leaves nothing.
+func TestFullDisk(t *testing.T) {
+	kerneltest.Root(t)
+	dir := t.TempDir()
+	if err := unix.Mount("small", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	path := filepath.Join(dir, "daemon.json")
+	old := []byte(`{"a":"` + strings.Repeat("x", 30<<10) + `"}`)
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 12<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if backup, err := f.Replace([]byte("{}"), time.Now()); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("Replace: %q, %v", backup, err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, old) {
+		t.Errorf("the file has %d bytes, had %d: %v", len(got), len(old), err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }

@@ -117,6 +117,7 @@ func (f *File) backUp(now time.Time) (string, error) {
 			return "", fmt.Errorf("keeping the old configuration: %w", err)
 		}
 		if err := f.fill(b, f.Text); err != nil {
+			err = errors.Join(err, os.Remove(name)) // half a copy is none
 			return "", fmt.Errorf("keeping the old configuration in %s: %w", name, err)
 		}
 		return name, nil
