@@ -116,6 +116,9 @@ func (r *reader) keep(t *token.Token) *Error {
 	case token.DirectiveType, token.MappingKeyType:
 		return r.fail(t, "", "%q is not accepted here", t.Value)
 	case token.InvalidType:
+		if strings.Contains(t.Error, "\t") {
+			return r.fail(t, "indent by blanks", "a tab character cannot start anything")
+		}
 		return r.fail(t, "", "%s", printable(t.Error))
 	}
 	r.tokens = append(r.tokens, t)

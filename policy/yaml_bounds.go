@@ -13,6 +13,7 @@ const (
 	maxDocumentBytes = 4 << 20 // the format's own bound
 	maxStructure     = 400_000 // lines, colons, commas and brackets: a file of 10,000 rules has 300,000
 	maxDepth         = 32      // nesting; the format needs 10
+	maxIndent        = 256     // blanks before a line's text
 	maxErrorExcerpt  = 4 << 10 // bytes of one line that an excerpt looks at
 )
 
@@ -80,11 +81,14 @@ func (s *source) bound() *Error {
 // Quotes and comments are told apart only roughly, so the depth starts again at
 // every line that starts in the first column.
 func (s *source) boundStructure() *Error {
-	structure, depth := 0, 0
+	structure, depth, dashes, start := 0, 0, 0, 0
 	quote, previous := byte(0), byte('\n')
 	for i, c := range s.data {
 		switch c {
-		case '\n', ',', ':':
+		case '\n':
+			structure++
+			start = i + 1
+		case ',', ':':
 			structure++
 		case '[', '{', ']', '}':
 			structure++
@@ -99,13 +103,22 @@ func (s *source) boundStructure() *Error {
 				quote = c
 			}
 		}
+		switch {
+		case c == '-' && (previous == ' ' || previous == '\n'):
+			dashes++
+		case c != ' ' && c != '-':
+			dashes = 0
+		}
 		if previous == '\n' && c > ' ' && flowStep(c) == 0 && quote == 0 {
 			depth = 0
 		}
 		if structure > maxStructure {
 			return s.errorAt(s.offset(i), "split the policy", "the document has too many items (more than %d)", maxStructure)
 		}
-		if depth > 2*maxDepth {
+		if c != ' ' && previous == ' ' && i-start > maxIndent && len(bytes.TrimLeft(s.data[start:i], " ")) == 0 {
+			depth = 2*maxDepth + 1
+		}
+		if depth > 2*maxDepth || dashes > maxDepth {
 			return s.errorAt(s.offset(i), "", "nested deeper than %d", maxDepth)
 		}
 		previous = c
