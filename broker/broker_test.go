@@ -58,8 +58,14 @@ func TestSandbox(t *testing.T) {
 			t.Run("L4", func(t *testing.T) { testL4(t, w) })
 			t.Run("guard", func(t *testing.T) { testGuard(t, w) })
 			t.Run("policy.local", func(t *testing.T) { testPolicyLocal(t, w) })
+			if own {
+				t.Run("ingress", func(t *testing.T) { testIngress(t, w) })
+			}
 			t.Run("memory", func(t *testing.T) { testMemory(t, w) })
 			t.Run("supervisor killed", func(t *testing.T) { testSupervisorKilled(t, w) })
+			if own {
+				t.Run("ingress, with the second supervisor", func(t *testing.T) { testIngress(t, w) })
+			}
 			t.Run("last one out", func(t *testing.T) { testLastOut(t, w) })
 		})
 	}

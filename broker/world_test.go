@@ -253,7 +253,7 @@ func (w *world) addContainer(id, text string, ownNetwork bool) {
 	l, err := network.Listen(w.agent)
 	check(t, err)
 	defer l.Close()
-	check(t, network.Apply(w.agent, network.Fence{Ports: l.Ports, Mark: testMark}))
+	check(t, network.Apply(w.agent, network.Fence{Ports: l.Ports, Mark: testMark, IngressTCP: []uint16{ingressPort}}))
 	cookie, err := network.Cookie(w.agent)
 	check(t, err)
 	attach := &sandbox.Attach{Cookie: cookie}

@@ -18,7 +18,8 @@ const maxIngressRecords = 20
 // watchIngress records what the fence tells of until the socket fails. A
 // connection whose report is lost, because nobody read in time, has no record.
 func watchIngress(p *egress.Proxy, f *os.File) {
-	buf := make([]byte, 64<<10)
+	// The kernel sends at most a page at once (NFULNL_NLBUFSIZ_DEFAULT).
+	buf := make([]byte, 8<<10)
 	var second time.Time
 	records, further := 0, 0
 	for {
