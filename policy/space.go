@@ -105,8 +105,13 @@ func (s *space) hostNames() error {
 	if len(patterns) == 0 {
 		return nil
 	}
-	// Exact names are their own representatives, and what matches no pattern
-	// is refused by all.
+	// Exact names are their own representatives. Those under a wildcard count
+	// as patterns, so that the wildcard also gets a name that is none of them.
+	for _, host := range s.hosts {
+		if slices.ContainsFunc(s.endpoints, func(e *endpoint) bool { return strings.Contains(e.Host, "*") && hostMatches(e.Host, host) }) {
+			patterns = append(patterns, a.text(host))
+		}
+	}
 	words, err := a.representatives(universe, patterns)
 	for _, w := range words {
 		if !slices.Contains(s.hosts, w) {
