@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	kerneltest.Main(m, kerneltest.Children{"calls": calls, "threads": threads, "become": become})
+	kerneltest.Main(m, kerneltest.Children{"calls": calls, "threads": threads, "become": become, "host": host})
 }
 
 // attempt is one raw system call and what the agent's program must answer.
