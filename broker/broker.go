@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nemoclaw/nemoclaw/audit"
 	"github.com/nemoclaw/nemoclaw/sandbox"
@@ -42,6 +43,7 @@ type broker struct {
 	// while mu is held.
 	live struct {
 		sync.Mutex
+		asked      atomic.Bool // since somebody last looked
 		outpost    *outpost
 		containers []*sandbox.Container
 	}
@@ -56,6 +58,7 @@ type container struct {
 // answer serves the supervisor's questions.
 func (b *broker) answer(f *sandbox.Frame, files []*os.File) (*sandbox.Frame, []*os.File, error) {
 	closeAll(files)
+	b.live.asked.Store(true)
 	b.live.Lock()
 	outpost, containers := b.live.outpost, b.live.containers
 	b.live.Unlock()

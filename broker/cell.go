@@ -12,6 +12,9 @@ import (
 // supervisorPath is where the program lies in the cell, which holds nothing else.
 const supervisorPath = "/nemoclaw-supervisor"
 
+// cellFlags are those of every mount in the cell.
+const cellFlags = unix.MS_NOSUID | unix.MS_NODEV
+
 // cell is a thread of this process in a mount namespace that holds the
 // supervisor's program and nothing more, read-only. Children that it starts see
 // that and no other file system. It has to be made while the broker still has
@@ -52,32 +55,20 @@ func newCell(program, mountpoint string, uid uint32) (*cell, error) {
 
 // emptyView leaves this thread in a root that holds the program alone.
 func emptyView(program, mountpoint string) error {
-	const flags = unix.MS_NOSUID | unix.MS_NODEV
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return fmt.Errorf("leaving the mount namespace: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
-	if err := unix.Mount("nemoclaw", mountpoint, "tmpfs", flags, "size=16k,nr_inodes=4,mode=0755"); err != nil {
+	if err := unix.Mount("nemoclaw", mountpoint, "tmpfs", cellFlags, "size=16k,nr_inodes=4,mode=0755"); err != nil {
 		return fmt.Errorf("mounting a root: %w", err)
 	}
 	if err := unix.Chdir(mountpoint); err != nil {
 		return err
 	}
-	name := supervisorPath[1:]
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0o555)
-	if err != nil {
+	if err := bindProgram(program, supervisorPath[1:]); err != nil {
 		return err
-	}
-	f.Close()
-	// By path, not by descriptor: one opened before belongs to a mount of the
-	// namespace that was left, and cannot be bound from here (EINVAL).
-	if err := unix.Mount(program, name, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("binding %s: %w", program, err)
-	}
-	if err := unix.Mount("", name, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|flags, ""); err != nil {
-		return fmt.Errorf("making the program read-only: %w", err)
 	}
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("changing the root: %w", err)
@@ -88,8 +79,27 @@ func emptyView(program, mountpoint string) error {
 	if err := unix.Chdir("/"); err != nil {
 		return err
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_RDONLY|flags, ""); err != nil {
+	if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_RDONLY|cellFlags, ""); err != nil {
 		return fmt.Errorf("making the root read-only: %w", err)
+	}
+	return nil
+}
+
+// bindProgram makes the program appear under a name in the working directory,
+// read-only.
+func bindProgram(program, name string) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL, 0o555)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	// By path, not by descriptor: one opened before belongs to a mount of the
+	// namespace that was left, and cannot be bound from here (EINVAL).
+	if err := unix.Mount(program, name, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("binding %s: %w", program, err)
+	}
+	if err := unix.Mount("", name, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|cellFlags, ""); err != nil {
+		return fmt.Errorf("making the program read-only: %w", err)
 	}
 	return nil
 }

@@ -12,9 +12,13 @@ import (
 	"github.com/nemoclaw/nemoclaw/sandbox"
 )
 
+// settled is when start-up is over, and out of the agent's way.
+const settled = 300 * time.Millisecond
+
 // serve answers the runtime, one connection after the other, until a request
 // ends the slot.
 func (b *broker) serve() error {
+	go sandbox.GiveBackWhenQuiet(func() bool { return b.live.asked.Swap(false) })
 	for {
 		sock, err := b.control.AcceptUnix()
 		if err != nil {
@@ -41,9 +45,8 @@ func (b *broker) serveOne(sock *net.UnixConn) (last bool) {
 		}
 	}()
 	_ = sock.SetDeadline(time.Now().Add(sandbox.ControlTimeout))
-	if err := rootPeer(sock); err != nil {
-		_ = conn.Send(&sandbox.Reply{Error: err.Error()})
-		return false
+	if rootPeer(sock) != nil {
+		return false // nothing of it is read, and nothing is said
 	}
 	var req sandbox.Request
 	files, err := conn.Receive(&req)
@@ -57,8 +60,11 @@ func (b *broker) serveOne(sock *net.UnixConn) (last bool) {
 		closeAll(files)
 		reply = &sandbox.Reply{Error: err.Error()}
 	}
-	if last {
+	switch {
+	case last:
 		b.shutdown()
+	case req.Verb == sandbox.VerbStart:
+		time.AfterFunc(settled, sandbox.GiveBack)
 	}
 	_ = conn.Send(reply)
 	return last

@@ -76,7 +76,7 @@ func begin(start *sandbox.Start) (_ *broker, err error) {
 		return nil, err
 	}
 	if start.UID == 0 || start.Mark == 0 {
-		return nil, fmt.Errorf("starting with uid %d and mark %d: neither may be 0", start.UID, start.Mark)
+		return nil, errors.New("starting a supervisor: uid and mark may not be 0")
 	}
 	b := &broker{slot: slot, start: start, containers: make(map[string]*container)}
 	defer func() {
@@ -143,12 +143,18 @@ func (b *broker) openInputs() (err error) {
 		}
 		b.roots = append(b.roots, f)
 	}
+	return b.findServers()
+}
+
+// findServers takes the host's resolvers where the configuration names none.
+// Without any, names do not resolve.
+func (b *broker) findServers() error {
 	if len(b.start.DNS.Servers) > 0 {
 		return nil
 	}
 	f, err := os.Open(resolvConf)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // no server: names do not resolve
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("opening the host's resolvers: %w", err)

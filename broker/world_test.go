@@ -101,6 +101,7 @@ type world struct {
 	cgroup             string
 	log                string
 	queries            *queryLog
+	own                bool   // the agent has a network of its own
 	unknown            string // names that end so do not exist in the internet
 	ca                 *testCA
 }
@@ -110,7 +111,7 @@ type world struct {
 func newWorld(t *testing.T, policyText string, ownNetwork bool) *world {
 	t.Helper()
 	kerneltest.Root(t)
-	w := &world{t: t, dir: t.TempDir(), host: kerneltest.Netns(t), inet: kerneltest.Netns(t), agent: kerneltest.Netns(t)}
+	w := &world{t: t, own: ownNetwork, dir: t.TempDir(), host: kerneltest.Netns(t), inet: kerneltest.Netns(t), agent: kerneltest.Netns(t)}
 	for _, ns := range []*os.File{w.host, w.inet, w.agent} {
 		check(t, network.LoopbackUp(ns))
 	}

@@ -26,8 +26,8 @@ const (
 	// sandbox, idle most of its life.
 	gcPercent  = 50
 	memoryGoal = 48 << 20
-	// quiet is how long after the last connection memory is given back, at most.
-	quiet = 5 * time.Second
+	// settled is when start-up is over, and out of the agent's way.
+	settled = 300 * time.Millisecond
 	// maxAuthority bounds the memfd that the authority comes in.
 	maxAuthority = 64 << 10
 	// maxRoots bounds a file of root certificates.
@@ -82,6 +82,7 @@ func (s *supervisor) handle(f *sandbox.Frame, files []*os.File) (*sandbox.Frame,
 		err = s.add(f.Container, files)
 	case f.Kind == sandbox.FrameStart && s.booted:
 		s.dialer.open(f.DialHere)
+		time.AfterFunc(settled, sandbox.GiveBack)
 	case f.Kind == sandbox.FrameRemove && s.proxy != nil:
 		s.remove(f.ContainerID)
 	default:
@@ -165,24 +166,11 @@ func (s *supervisor) attach(a *sandbox.Attach, files []*os.File) error {
 		return err
 	}
 	s.proxy = proxy
-	go giveBack(proxy)
+	go sandbox.GiveBackWhenQuiet(proxy.Busy)
 	if f := by[sandbox.SocketIngress]; f != nil {
 		go watchIngress(proxy, f)
 	}
 	return nil
-}
-
-// giveBack returns memory to the kernel when connections have ended and none is
-// open: the runtime alone would keep it for minutes.
-func giveBack(p *egress.Proxy) {
-	busy := false
-	for range time.Tick(quiet) {
-		now := p.Busy()
-		if busy && !now {
-			debug.FreeOSMemory()
-		}
-		busy = now
-	}
 }
 
 // serve starts one goroutine per socket. A listener that fails ends the process:
@@ -260,7 +248,6 @@ func (s *supervisor) add(c *sandbox.Container, files []*os.File) error {
 		old.Close()
 	}
 	s.logFiles[c.ID] = files[0]
-	debug.FreeOSMemory() // what decoding the policy took
 	return nil
 }
 
