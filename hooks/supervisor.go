@@ -53,6 +53,7 @@ func (s *Sandbox) Summon(spec *specs.Spec, p *plan.Plan) (*Supervisor, error) {
 		}
 	}
 	if err := s.Dir.SaveEnforced(&sandbox.Enforced{Slot: sup.Slot.Dir, LandlockABI: p.Filesystem.ABI}); err != nil {
+		sup.started <- startResult{err: err}
 		return sup, err
 	}
 	go func() { sup.started <- s.bring(sup) }()
@@ -95,6 +96,14 @@ func (u *Supervisor) Certificate() ([]byte, error) {
 	r := <-u.started
 	u.started <- r // for whoever asks again
 	return r.cert, r.err
+}
+
+// Settle waits until the start is over, well or badly. Teardown calls it first:
+// a broker that is still on its way would make its cgroup after that was removed.
+func (u *Supervisor) Settle() {
+	if u != nil {
+		_, _ = u.Certificate()
+	}
 }
 
 // startBroker starts a broker with nothing of ours but the start-up socket: no

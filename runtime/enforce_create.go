@@ -128,6 +128,7 @@ func (e *Enforcement) undo(c *creation) error {
 	if e == nil || c.sandbox == nil {
 		return nil
 	}
+	c.created.Supervisor.Settle()
 	return c.sandbox.Down()
 }
 
