@@ -38,8 +38,9 @@ type Config struct {
 	DefaultPolicy string // file for containers that nothing else gives a policy; "": the built-in one
 	Ceiling       string // file that every image's policy is narrowed to; "": the built-in one
 
-	ImagePolicy     string // ImagePolicyHonour (default), ImagePolicySigned or ImagePolicyIgnore
-	OnUnenforceable string // Refuse (default) or Warn
+	ImagePolicy     string   // ImagePolicyHonour (default), ImagePolicySigned or ImagePolicyIgnore
+	ImagePolicyKeys []string // files of Ed25519 public keys (PEM) that ImagePolicySigned trusts; image_policy_keys
+	OnUnenforceable string   // Refuse (default) or Warn
 
 	DNS    DNS
 	TLS    TLS

@@ -71,14 +71,19 @@ func documents(f *ast.File) []ast.Node {
 // topLevel is the configuration's vocabulary.
 func (d *decoder) topLevel(c *Config) map[string]setter {
 	return map[string]setter{
-		"run_dir":          d.path(&c.RunDir),
-		"state_dir":        d.path(&c.StateDir),
-		"log_dir":          d.path(&c.LogDir),
-		"policy_dir":       d.path(&c.PolicyDir),
-		"libexec_dir":      d.path(&c.LibexecDir),
-		"default_policy":   d.path(&c.DefaultPolicy),
-		"ceiling":          d.path(&c.Ceiling),
-		"image_policy":     d.word(&c.ImagePolicy, ImagePolicyHonour, ImagePolicySigned, ImagePolicyIgnore),
+		"run_dir":        d.path(&c.RunDir),
+		"state_dir":      d.path(&c.StateDir),
+		"log_dir":        d.path(&c.LogDir),
+		"policy_dir":     d.path(&c.PolicyDir),
+		"libexec_dir":    d.path(&c.LibexecDir),
+		"default_policy": d.path(&c.DefaultPolicy),
+		"ceiling":        d.path(&c.Ceiling),
+		"image_policy":   d.word(&c.ImagePolicy, ImagePolicyHonour, ImagePolicySigned, ImagePolicyIgnore),
+		"image_policy_keys": d.list(func(n ast.Node) {
+			var file string
+			d.path(&file)(n)
+			c.ImagePolicyKeys = append(c.ImagePolicyKeys, file)
+		}),
 		"on_unenforceable": d.word(&c.OnUnenforceable, Refuse, Warn),
 		"uid_base":         d.uidBase(&c.UIDBase),
 		"dns": d.section("dns", map[string]setter{

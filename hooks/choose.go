@@ -54,8 +54,9 @@ func (h *Host) choose(spec *specs.Spec, record *engine.Record, root string) (*ch
 	}
 	switch h.Config.ImagePolicy {
 	case config.ImagePolicySigned:
-		if label != "" {
-			return nil, errors.New(`image_policy: signed: this version cannot verify signatures; use "honour" or "ignore", or give the policy with --annotation ` + PolicyKey)
+		c, err := h.signed(label, root)
+		if c != nil || err != nil {
+			return c, err
 		}
 	case config.ImagePolicyIgnore:
 	default:

@@ -22,6 +22,7 @@ const maxEnvelope = 3 * maxDocumentBytes
 // Signed is a policy whose signature was checked.
 type Signed struct {
 	Text    []byte // the policy's bytes
+	Name    string // of the policy: counters of different names are apart
 	Counter uint64 // grows with each signature; an older one must not come back
 	KeyID   string // of the key that signed
 }
@@ -40,22 +41,26 @@ type signature struct {
 
 // statement is what is signed.
 type statement struct {
+	Name    string `json:"name"`
 	Counter uint64 `json:"counter"`
 	Policy  []byte `json:"policy"`
 }
 
 // Sign puts a policy into a signed envelope. The text must be a valid policy.
-// The counter must be higher than that of every earlier envelope of the policy,
+// The counter must be higher than that of every earlier envelope of this name,
 // or hosts that have seen one will refuse it.
-func Sign(text []byte, counter uint64, key ed25519.PrivateKey) ([]byte, error) {
+func Sign(text []byte, name string, counter uint64, key ed25519.PrivateKey) ([]byte, error) {
 	if _, _, err := Parse("the policy to sign", text); err != nil {
 		return nil, err
+	}
+	if name != "" && !isName(name) {
+		return nil, fmt.Errorf("signing a policy: %q is not a name", printable(name))
 	}
 	public, ok := key.Public().(ed25519.PublicKey)
 	if !ok {
 		return nil, errors.New("signing a policy: the key is no Ed25519 key")
 	}
-	payload, err := json.Marshal(statement{Counter: counter, Policy: text})
+	payload, err := json.Marshal(statement{Name: name, Counter: counter, Policy: text})
 	if err != nil {
 		return nil, fmt.Errorf("signing a policy: %w", err)
 	}
@@ -103,7 +108,7 @@ func Verify(data []byte, keys []ed25519.PublicKey, least uint64) (*Signed, error
 	if s.Counter < least {
 		return nil, fmt.Errorf("verifying a policy: its counter is %d, but %d has been seen: an older policy cannot come back", s.Counter, least)
 	}
-	return &Signed{Text: s.Policy, Counter: s.Counter, KeyID: id}, nil
+	return &Signed{Text: s.Policy, Name: s.Name, Counter: s.Counter, KeyID: id}, nil
 }
 
 // signedBy gives the trusted key that signed. The envelope's key ids are hints

@@ -24,12 +24,12 @@ func TestSignedPolicies(t *testing.T) {
 	public, private := newKey(t)
 	other, _ := newKey(t)
 	text := []byte("version: 1\n")
-	data, err := policy.Sign(text, 7, private)
+	data, err := policy.Sign(text, "agent", 7, private)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := policy.Verify(data, []ed25519.PublicKey{other, public}, 7)
-	if err != nil || !bytes.Equal(got.Text, text) || got.Counter != 7 || got.KeyID != policy.KeyID(public) {
+	if err != nil || !bytes.Equal(got.Text, text) || got.Counter != 7 || got.Name != "agent" || got.KeyID != policy.KeyID(public) {
 		t.Fatalf("%+v %v", got, err)
 	}
 	refused := map[string]func() error{
@@ -60,7 +60,7 @@ func TestSignedPolicies(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := policy.Sign([]byte("version: 2\n"), 1, private); err == nil {
+	if _, err := policy.Sign([]byte("version: 2\n"), "", 1, private); err == nil {
 		t.Error("an invalid policy was signed")
 	}
 }

@@ -105,6 +105,7 @@ Its public half: openssl pkey -in key.pem -pubout -out key.pub
 The counter must grow: a host that has seen one refuses a lower one.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "key", Required: true, Usage: "private key, PEM `FILE`"},
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of the policy; counters of different names are apart"},
 			&cli.Uint64Flag{Name: "counter", Required: true, Usage: "`NUMBER`, higher than that of every earlier signature"},
 		},
 		Action: func(c *cli.Context) error {
@@ -129,7 +130,7 @@ func (p *program) policySign(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := policy.Sign(text, c.Uint64("counter"), key)
+	data, err := policy.Sign(text, c.String("name"), c.Uint64("counter"), key)
 	if err != nil {
 		return err
 	}
