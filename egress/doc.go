@@ -18,6 +18,12 @@
 //	             parsed (egress/http1); name = SNI = Host, per request
 //	             deny: say so in the protocol that the agent speaks
 //
+// Bounds: 1024 connections at one time (maxFlows), a head of 64 KiB, a
+// ClientHello of 16 KiB, 200 ms for an L4 client to say something before the
+// server is heard, 30 s for the first bytes and for a handshake, 5 minutes
+// between requests, 3 s for a connection that is refused anyway. Bodies and
+// relays have no bound, and are never held.
+//
 // The package opens no socket by itself: it gets its listeners, and dials by
 // the functions in Config.
 package egress

@@ -233,6 +233,49 @@ func TestNotHTTP(t *testing.T) {
 	}
 }
 
+// TestLateHTTP holds that the Host is checked however the request is cut up, and
+// whoever speaks first.
+func TestLateHTTP(t *testing.T) {
+	for _, serverFirst := range []bool{false, true} {
+		b := newBench(t, unitPolicy)
+		var got strings.Builder
+		b.up = func(c net.Conn) {
+			if serverFirst {
+				io.WriteString(c, "220 ready\r\n")
+			}
+			answering(ok2, &got)(c)
+		}
+		c := b.flow("l4.example.test", 80)
+		for _, piece := range []string{"GET / HT", "TP/1.1\r\nHo", "st: evil.example.test\r\nConnection: close\r\n\r\n"} {
+			time.Sleep(silence + 50*time.Millisecond)
+			io.WriteString(c, piece)
+		}
+		out, _ := io.ReadAll(c)
+		if got.Len() > 0 || !serverFirst && !strings.Contains(string(out), "name_mismatch") {
+			t.Errorf("server first %v: sent up %q, answered %q", serverFirst, got.String(), out)
+		}
+		honest := b.flow("l4.example.test", 80)
+		if !serverFirst {
+			time.Sleep(silence + 50*time.Millisecond)
+			out := say(t, honest, "GET / HTTP/1.1\r\nHost: l4.example.test\r\nConnection: close\r\n\r\n")
+			if !strings.HasSuffix(out, "ok") {
+				t.Errorf("a client that takes its time: %q", out)
+			}
+		}
+	}
+}
+
+func TestHalfALine(t *testing.T) {
+	b := newBench(t, unitPolicy)
+	b.up = func(c net.Conn) { out, _ := io.ReadAll(c); fmt.Fprintf(c, "got %s", out) }
+	c := b.flow("l4.example.test", 80)
+	fmt.Fprint(c, "hello")
+	c.CloseWrite()
+	if out, _ := io.ReadAll(c); string(out) != "got hello" {
+		t.Errorf("%q", out)
+	}
+}
+
 func TestLogGone(t *testing.T) {
 	b := newBench(t, unitPolicy)
 	b.up = func(net.Conn) { t.Error("dialled without a record") }

@@ -3,6 +3,7 @@ package egress
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"time"
 
@@ -95,6 +96,9 @@ func (s *sniffer) speech(wait time.Duration) speech {
 			var ne net.Error
 			if errors.As(err, &ne) && ne.Timeout() {
 				return speechSilent
+			}
+			if errors.Is(err, io.EOF) && len(s.buf) > 0 && !mitm.IsTLS(s.buf) {
+				return speechOther // half a line, and no more
 			}
 			return speechEnded
 		}

@@ -2,6 +2,8 @@ package egress
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"slices"
 	"time"
@@ -121,21 +123,21 @@ func (f *flow) lateRequest(in, server *sniffer, secure bool) bool {
 	return true
 }
 
-// relayFree relays what is no HTTP. A client that begins to speak HTTP, or TLS,
-// after the server has spoken is cut off: no protocol does that, but a client
-// that wants to get around the check would.
+// relayFree relays what is no HTTP. The agent's first line is held until it is
+// whole, or binary: a client that begins to speak HTTP, or TLS, after the server
+// has spoken is cut off. No protocol does that, but a client that wants to get
+// around the check of the Host would.
 func (f *flow) relayFree(in *sniffer, up net.Conn) {
 	f.splice(client(in), up, func() error {
-		for classify(in.buf) == speechUnknown {
-			if err := in.more(); err != nil {
+		kind := classify(in.buf)
+		for ; kind == speechUnknown; kind = classify(in.buf) {
+			if err := in.more(); errors.Is(err, io.EOF) {
+				return errors.Join(f.flush(in, up), err) // half a line, and no more: no request
+			} else if err != nil {
 				return err
 			}
-			if len(in.buf) > 0 && len(in.buf) < 8 {
-				continue
-			}
-			break
 		}
-		if k := classify(in.buf); k == speechHTTP || k == speechTLS {
+		if kind != speechOther {
 			d := deny(ReasonNotHTTP, "the connection changes what it speaks")
 			f.record(f.event(audit.KindConnect, &d))
 			return errDenied
