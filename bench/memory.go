@@ -5,22 +5,32 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // helpers are the processes that an enforced container has beside it.
 var helpers = [...]string{"nemoclaw-supervisor", "nemoclaw-broker"}
 
-// printMemory prints what the helpers of one idle container hold, as
-// proportional set size: shared pages count in parts.
+// use is what processes of one name have taken: memory as proportional set size,
+// in which shared pages count in parts, and time on a CPU since their start.
+type use struct {
+	kib int
+	cpu time.Duration
+}
+
+// printMemory prints what the helpers of one idle container hold, and the CPU
+// time that their start took: it runs beside libcontainer's, on another core if
+// there is one.
 func printMemory(r *runtime, dir string) error {
 	bundle, err := makeBundle(dir, "/bin/sleep", "1000")
 	if err != nil {
 		return err
 	}
 	const id = "nemoclaw-bench-memory"
-	before, err := pssByName()
+	before, err := useByName()
 	if err != nil {
 		return err
 	}
@@ -31,23 +41,27 @@ func printMemory(r *runtime, dir string) error {
 	if _, err := r.verb("start", id); err != nil {
 		return err
 	}
-	after, err := pssByName()
+	after, err := useByName()
 	if err != nil {
 		return err
 	}
-	sum := 0
+	var sum use
 	for _, name := range helpers {
-		kib := after[name] - before[name]
-		sum += kib
-		fmt.Printf("%-20s %6.1f MB PSS\n", name, float64(kib)/1024)
+		one := use{after[name].kib - before[name].kib, after[name].cpu - before[name].cpu}
+		sum.kib, sum.cpu = sum.kib+one.kib, sum.cpu+one.cpu
+		printUse(name, one)
 	}
-	fmt.Printf("%-20s %6.1f MB PSS\n", "together", float64(sum)/1024)
+	printUse("together", sum)
 	return nil
 }
 
-// pssByName gives the summed PSS of the helpers on this machine, in KiB.
-func pssByName() (map[string]int, error) {
-	sums := map[string]int{}
+func printUse(name string, u use) {
+	fmt.Printf("%-20s %6.1f MB PSS, %s ms of CPU to start\n", name, float64(u.kib)/1024, ms(u.cpu))
+}
+
+// useByName gives the summed use of the helpers on this machine.
+func useByName() (map[string]use, error) {
+	sums := map[string]use{}
 	exes, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {
 		return nil, err
@@ -57,13 +71,27 @@ func pssByName() (map[string]int, error) {
 		if err != nil {
 			continue // ended, or a kernel thread
 		}
-		for _, name := range helpers {
-			if strings.TrimSuffix(filepath.Base(target), " (deleted)") == name {
-				sums[name] += pss(filepath.Dir(exe))
-			}
+		name := strings.TrimSuffix(filepath.Base(target), " (deleted)")
+		if slices.Contains(helpers[:], name) {
+			proc := filepath.Dir(exe)
+			sums[name] = use{sums[name].kib + pss(proc), sums[name].cpu + cpu(proc)}
 		}
 	}
 	return sums, nil
+}
+
+// cpu sums the time of a process's threads (Documentation/scheduler/
+// sched-stats.rst); those that have ended are not in it.
+func cpu(proc string) time.Duration {
+	var sum time.Duration
+	files, _ := filepath.Glob(filepath.Join(proc, "task", "*", "schedstat"))
+	for _, f := range files {
+		text, _ := os.ReadFile(f)
+		first, _, _ := strings.Cut(string(text), " ")
+		ns, _ := strconv.ParseInt(first, 10, 64)
+		sum += time.Duration(ns)
+	}
+	return sum
 }
 
 // pss reads one process's proportional set size in KiB; 0 once it has ended.
