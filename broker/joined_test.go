@@ -179,7 +179,7 @@ func TestControlSocket(t *testing.T) {
 		check(t, os.Chmod(dir, 0o755))
 	}
 	r := kerneltest.Run(t, kerneltest.Child(t, "ask as nobody", w.slot.Dir))
-	if r.Status == 0 || strings.Contains(string(r.Stderr), "permission denied") { // it has to come as far as the broker
+	if r.Status == 0 || strings.Contains(r.Stderr, "permission denied") { // it has to come as far as the broker
 		t.Errorf("status %d: %s", r.Status, r.Stderr)
 	}
 	for _, req := range []sandbox.Request{{Verb: "dance"}, {Verb: sandbox.VerbAttach}, {Verb: sandbox.VerbAdd}, {Verb: sandbox.VerbAttach, Attach: &sandbox.Attach{}}, {Verb: sandbox.VerbStart, ID: "nobody"}} {

@@ -39,10 +39,6 @@ func proveExtensions(a, b *Document) *Counterexample {
 	for _, c := range n.clamps {
 		return &Counterexample{What: c.What, At: c.At.String()}
 	}
-	y := b.Nemoclaw
-	if y == nil {
-		y = &Extensions{}
-	}
 	switch after := plain.Nemoclaw; {
 	case limitsDiffer(x.Limits, after.Limits):
 		return &Counterexample{What: "the limits are higher", At: x.At.String()}

@@ -235,7 +235,7 @@ func (l *lab) capture() {
 				return
 			}
 			if ll := from.(*unix.SockaddrLinklayer); ll.Pkttype != unix.PACKET_OUTGOING {
-				l.note(swap(uint16(ll.Protocol)), buf[:n])
+				l.note(swap(ll.Protocol), buf[:n])
 			}
 		}
 	}()

@@ -62,7 +62,4 @@ const (
 )
 
 func is(arg int, value uint32) Condition { return Condition{Arg: arg, Mask: all32, Value: value} }
-func not(arg int, value uint32) Condition {
-	return Condition{Arg: arg, Mask: all32, Value: value, Not: true}
-}
 func has(arg int, mask uint32) Condition { return Condition{Arg: arg, Mask: mask, Not: true} }
