@@ -39,7 +39,7 @@ func refuseUnsupported(doc *policy.Document) Refusals {
 func unsupportedIn(e *policy.Endpoint) []string {
 	var out []string
 	switch e.Protocol {
-	case policy.ProtocolL4, policy.ProtocolREST, policy.ProtocolTCP:
+	case policy.ProtocolL4, policy.ProtocolREST, policy.ProtocolWebSocket, policy.ProtocolTCP:
 	default:
 		out = append(out, "protocol: "+string(e.Protocol))
 	}
