@@ -28,7 +28,7 @@ const (
 	gate4, gate6   = "172.30.0.1", "fd00:30::1"
 	far4, far6     = "198.51.100.7", "2001:db8::7"
 	ingressPort    = 18789
-	refusedQuickly = 2 * time.Second
+	refusedQuickly = 5 * time.Second // the machine may be busy; a hang is longer
 )
 
 // lab is a container's namespace behind its fence and, unless it is alone, a
@@ -115,7 +115,28 @@ func setUp(name string, addrs ...string) error {
 			return fmt.Errorf("%s on %s: %w", a, name, err)
 		}
 	}
-	return netlink.LinkSetUp(link)
+	if err := netlink.LinkSetUp(link); err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if err := waitLocal(netip.MustParsePrefix(a).Addr()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitLocal waits for the route that makes an address the namespace's own: for
+// IPv6 a kernel thread adds it, some time after the address is there.
+func waitLocal(a netip.Addr) error {
+	for range 500 {
+		routes, err := netlink.RouteGet(net.IP(a.AsSlice()))
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return fmt.Errorf("%s has not become a local address", a)
 }
 
 func defaultRoutes(gateways ...string) error {
