@@ -26,6 +26,7 @@ func (e *Enforcement) exec(x *execution) error {
 		return err
 	}
 	specedit.ApplyProcess(x.process, p)
+	specedit.ApplyUser(x.process, p)
 	d, err := s.Descriptors(p)
 	if err != nil {
 		return err

@@ -53,8 +53,9 @@ func ApplyProcess(p *specs.Process, pl *plan.Plan) {
 	}
 }
 
-// ApplyUser sets the user that the policy chose, for the container's own
-// process; who joins later chooses a user of his own, as with runc.
+// ApplyUser sets the user that the policy chose, for the container's own process
+// and for whoever joins: an engine does not say whether exec's user was asked
+// for or is the image's, and exec may not widen.
 func ApplyUser(p *specs.Process, pl *plan.Plan) {
 	if !pl.Process.ChangeUser {
 		return
