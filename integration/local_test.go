@@ -77,33 +77,40 @@ func dialOnce(addr string) error {
 }
 
 // TestInboundDatagram: one UDP datagram sent in from outside opens no way out.
+// With stock runc it does: the test would see it.
 func TestInboundDatagram(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *lab.Engine) {
-		ref := image(t, e, agent)
-		// The internet's host knows the way to the container's address.
-		out, err := e.Docker("run", "-d", "--runtime", "nemoclaw", "-p", "5353:5353/udp", ref,
-			"probe", "udpbind", "0.0.0.0:5353", lab.OtherAddr4+":7777")
-		if err != nil {
-			t.Fatal(err)
+		if out := answerDatagram(t, e, "reference"); len(out) == 0 {
+			t.Error("with stock runc nothing is answered either: the test has lost its subject")
 		}
-		id := strings.TrimSpace(out)
-		defer e.Docker("rm", "-f", id)
-		addr := containerAddr(t, e, id)
-		mark := e.World.Internet.Capture.Mark()
-		time.Sleep(300 * time.Millisecond)
-		for _, to := range []string{lab.EngineAddr4 + ":5353", addr.String() + ":5353"} {
-			if err := e.World.Internet.In(func() error { return sendDatagram(to) }); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := e.Docker("wait", id); err != nil {
-			t.Fatal(err)
-		}
-		settle()
-		if out := unexpected(e, mark, resolverTraffic...); len(out) > 0 {
+		if out := answerDatagram(t, e, "nemoclaw"); len(out) > 0 {
 			t.Errorf("this left:\n%s", strings.Join(out, "\n"))
 		}
 	})
+}
+
+// answerDatagram runs an agent that answers whoever sends it a datagram, sends
+// it one, and returns what left.
+func answerDatagram(t *testing.T, e *lab.Engine, runtime string) []string {
+	t.Helper()
+	id := detached(t, e, runtime, "-p", "5353:5353/udp", image(t, e, agent), "probe", "udpbind", "0.0.0.0:5353", lab.OtherAddr4+":7777")
+	addr := containerAddr(t, e, id)
+	mark := e.World.Internet.Capture.Mark()
+	time.Sleep(300 * time.Millisecond) // until it listens
+	// The second goes to the container itself: the internet's host knows the way.
+	for _, to := range []string{lab.EngineAddr4 + ":5353", addr.String() + ":5353"} {
+		if err := e.World.Internet.In(func() error { return sendDatagram(to) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Docker("wait", id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Docker("rm", "-f", id); err != nil {
+		t.Fatal(err)
+	}
+	settle()
+	return unexpected(e, mark, resolverTraffic...)
 }
 
 func sendDatagram(to string) error {

@@ -108,6 +108,7 @@ func TestToolsAreRefused(t *testing.T) {
 		for _, cmd := range []string{
 			"unshare -Ur true", "mount -t tmpfs none /tmp", "ping -c 1 -W 1 " + lab.AllowedAddr4, "echo x > /etc/resolv.conf",
 			"chown 0 /etc/passwd && echo x >> /etc/passwd", "ln -s /etc /work/e && echo x > /work/e/new", "cat /data/../root/x",
+			"nft list ruleset", "nft flush ruleset", "nft add table inet mine",
 		} {
 			r, err := e.Run(ref, "sh", "-c", cmd)
 			if err != nil {
@@ -115,6 +116,22 @@ func TestToolsAreRefused(t *testing.T) {
 			}
 			if r.Code == 0 {
 				t.Errorf("%q went through: %s%s", cmd, r.Stdout, r.Stderr)
+			}
+		}
+	})
+}
+
+// TestRunAsUser: the policy's user, by a name of the image, also for exec.
+func TestRunAsUser(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *lab.Engine) {
+		ref := image(t, e, lab.Image{Name: "asuser", Policy: agentPolicy + "process: {run_as_user: agent, run_as_group: agent}\n"})
+		id := sleeper(t, e, ref)
+		for how, got := range map[string]map[string]answer{
+			"run": run(t, e, nil, ref, "status"), "exec": execIn(t, e, nil, id, "status"),
+			"run --user 0": run(t, e, []string{"--user", "0"}, ref, "status"),
+		} {
+			if s := got["status"].Map; s["Uid"] != "1000\t1000\t1000\t1000" || s["Gid"] != "1000\t1000\t1000\t1000" {
+				t.Errorf("%s: uid %q, gid %q", how, s["Uid"], s["Gid"])
 			}
 		}
 	})

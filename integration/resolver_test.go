@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +36,13 @@ func TestEmbeddedResolver(t *testing.T) {
 		detached(t, e, "reference", "--network", net, "--network-alias", "unlisted", ref, "probe", "serve", "0.0.0.0:8080", "60s")
 		id := sleeper(t, e, ref, append(operator(servicePolicy), "--network", net)...)
 
+		// Without us the embedded resolver does ask the world.
+		if _, err := e.RunRunc(append([]string{"--network", net, ref}, probeArgs("dns 127.0.0.11:53 control.example.org")...)...); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(e.World.Internet.DNS.Queries(), func(q lab.Query) bool { return q.Name == "control.example.org." }) {
+			t.Error("with stock runc the resolver asks nobody: the test has lost its subject")
+		}
 		asked := len(e.World.Internet.DNS.Queries())
 		ports := resolverPorts(t, e, id)
 		if len(ports) == 0 {

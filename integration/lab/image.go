@@ -14,7 +14,7 @@ import (
 )
 
 // Image is a recipe for an image without a registry: busybox, the probe
-// program, and curl with its libraries.
+// program, and curl and nft with their libraries.
 type Image struct {
 	Name   string            // of the image; lower case
 	Policy string            // YAML for LABEL io.nemoclaw.policy, in base64; "" for no label
@@ -88,6 +88,7 @@ func (im Image) tar() ([]byte, error) {
 	}
 	t.copy("bin/probe", probe)
 	t.withLibraries("usr/bin/curl", "/usr/bin/curl")
+	t.withLibraries("usr/bin/nft", "/usr/sbin/nft")
 	for path, content := range im.Files {
 		t.file(strings.TrimPrefix(path, "/"), []byte(content), 0o644)
 	}
