@@ -36,10 +36,6 @@ func bench(rounds int, stock, bin string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bundle, err := makeBundle(dir, "/bin/true")
-	if err != nil {
-		return err
-	}
 	own, err := filepath.Abs(filepath.Join(bin, "nemoclaw-runtime"))
 	if err != nil {
 		return err
@@ -48,20 +44,31 @@ func bench(rounds int, stock, bin string) error {
 	if err != nil {
 		return err
 	}
-	enforced := &runtime{name: "enforced", args: []string{own, "--config", config}}
-	runtimes := []*runtime{
-		{name: "runc", args: []string{stock}},
-		{name: "--no-policy", args: []string{own, "--no-policy"}},
-		enforced,
+	for _, kind := range kinds {
+		bundle, err := makeBundle(dir, kind, "/bin/true")
+		if err != nil {
+			return err
+		}
+		runtimes := runtimesOf(dir, stock, own, config)
+		if err := measure(runtimes, bundle, dir, rounds); err != nil {
+			return err
+		}
+		printTimes(kind, runtimes)
 	}
-	for _, r := range runtimes {
-		r.args = append(r.args, "--root", filepath.Join(dir, "state-"+r.name))
+	return printMemory(enforced(dir, own, config), dir)
+}
+
+// runtimesOf gives what is compared; the first is what ratios refer to.
+func runtimesOf(dir, stock, own, config string) []*runtime {
+	return []*runtime{
+		{name: "runc", args: []string{stock, "--root", filepath.Join(dir, "state-runc")}},
+		{name: "--no-policy", args: []string{own, "--no-policy", "--root", filepath.Join(dir, "state-free")}},
+		enforced(dir, own, config),
 	}
-	if err := measure(runtimes, bundle, dir, rounds); err != nil {
-		return err
-	}
-	printTimes(runtimes)
-	return printMemory(enforced, dir)
+}
+
+func enforced(dir, own, config string) *runtime {
+	return &runtime{name: "enforced", args: []string{own, "--config", config, "--root", filepath.Join(dir, "state-enforced")}}
 }
 
 // measure lets the runtimes take turns, so that what else the machine does
@@ -81,10 +88,11 @@ func measure(runtimes []*runtime, bundle, dir string, rounds int) error {
 	return nil
 }
 
-// printTimes prints a line per runtime; the first is what ratios refer to.
-func printTimes(runtimes []*runtime) {
+// printTimes prints a line per runtime.
+func printTimes(kind bundleKind, runtimes []*runtime) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "create+start+delete\tmedian ms\tbest\tcreate\tstart\tdelete\tratio of medians\tof bests\t")
+	fmt.Printf("create, start and delete of /bin/true, %s\n", kind.what)
+	fmt.Fprintln(w, "\tmedian ms\tbest\tcreate\tstart\tdelete\tratio of medians\tof bests\t")
 	base := runtimes[0]
 	for _, r := range runtimes {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t\n", r.name,
@@ -94,6 +102,7 @@ func printTimes(runtimes []*runtime) {
 			float64(slices.Min(r.total))/float64(slices.Min(base.total)))
 	}
 	w.Flush()
+	fmt.Println()
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d.Microseconds())/1000) }

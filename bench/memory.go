@@ -25,7 +25,7 @@ type use struct {
 // time that their start took: it runs beside libcontainer's, on another core if
 // there is one.
 func printMemory(r *runtime, dir string) error {
-	bundle, err := makeBundle(dir, "/bin/sleep", "1000")
+	bundle, err := makeBundle(dir, kinds[0], "/bin/sleep", "1000")
 	if err != nil {
 		return err
 	}

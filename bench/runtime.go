@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -101,59 +100,6 @@ func readPID(path string) (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(string(text))
-}
-
-// makeBundle makes a bundle below dir that runs a program of busybox.
-func makeBundle(dir string, args ...string) (string, error) {
-	bundle := filepath.Join(dir, "bundle-"+filepath.Base(args[0]))
-	rootfs := filepath.Join(bundle, "rootfs")
-	for _, d := range []string{"bin", "dev", "etc", "proc", "sys", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(rootfs, d), 0o755); err != nil {
-			return "", err
-		}
-	}
-	busybox, err := os.ReadFile("/bin/busybox")
-	if err != nil {
-		return "", fmt.Errorf("reading busybox (package busybox-static): %w", err)
-	}
-	if err := os.WriteFile(filepath.Join(rootfs, args[0]), busybox, 0o755); err != nil {
-		return "", err
-	}
-	spec, err := json.Marshal(bundleSpec(args))
-	if err != nil {
-		return "", err
-	}
-	return bundle, os.WriteFile(filepath.Join(bundle, "config.json"), spec, 0o644)
-}
-
-// bundleSpec is what `runc spec` writes, as far as it takes time: all
-// namespaces, the usual mounts, masked paths.
-func bundleSpec(args []string) any {
-	type object = map[string]any
-	namespaces := []object{}
-	for _, ns := range []string{"pid", "network", "ipc", "uts", "mount", "cgroup"} {
-		namespaces = append(namespaces, object{"type": ns})
-	}
-	return object{
-		"ociVersion": "1.0.2",
-		"root":       object{"path": "rootfs", "readonly": true},
-		"hostname":   "bench",
-		"process": object{
-			"args": args, "cwd": "/", "env": []string{"PATH=/bin"},
-			"user": object{"uid": 0, "gid": 0}, "noNewPrivileges": true,
-		},
-		"mounts": []object{
-			{"destination": "/proc", "type": "proc", "source": "proc"},
-			{"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": []string{"nosuid", "strictatime", "mode=755"}},
-			{"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}},
-			{"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": []string{"nosuid", "noexec", "nodev", "ro"}},
-		},
-		"linux": object{
-			"namespaces":    namespaces,
-			"maskedPaths":   []string{"/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"},
-			"readonlyPaths": []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"},
-		},
-	}
 }
 
 // writeConfig gives our runtime directories of its own.
