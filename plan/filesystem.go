@@ -80,6 +80,7 @@ func resolveFilesystem(in *Input, p *Plan) {
 	grantMounts(&in.Facts, p)
 	p.Filesystem.Rules = normalise(p.Filesystem.Rules)
 	p.Filesystem.ReadOnlyMounts = readOnlyUnderWritable(p.Filesystem.Rules)
+	p.Filesystem.ReadOnlyRoot = in.Facts.Spec.RootWritable
 }
 
 func policySource(r policy.Path) Source {

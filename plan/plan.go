@@ -122,6 +122,10 @@ type Filesystem struct {
 	ABI            int             `json:"landlock_abi"`
 	Rules          []PathRule      `json:"rules"`
 	ReadOnlyMounts []ReadOnlyMount `json:"read_only_mounts,omitempty"`
+	// ReadOnlyRoot makes the root file system read-only but for the writable
+	// paths, each of which becomes a mount of its own: Landlock does not govern
+	// chmod, chown, utime and xattrs, a mount does. False: it is read-only already.
+	ReadOnlyRoot bool `json:"read_only_root"`
 }
 
 // Process is what the agent's processes run with.

@@ -1,0 +1,110 @@
+package hooks
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nemoclaw/nemoclaw/internal/kerneltest"
+	"github.com/nemoclaw/nemoclaw/plan"
+)
+
+// inOwnRoot starts a process that stands for a container: a mount namespace of
+// its own whose root is dir. It gives its pid.
+func inOwnRoot(t *testing.T, dir string) int {
+	t.Helper()
+	kerneltest.Root(t)
+	const script = `mount --make-rprivate / && mount --bind "$0" "$0" && cd "$0" && mkdir -p old && pivot_root . old && umount -l old && echo ready && read line`
+	cmd := exec.Command("unshare", "-m", "sh", "-c", script, dir)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stdin.Close(); _ = cmd.Wait() })
+	if _, err := stdout.Read(make([]byte, 8)); err != nil {
+		t.Fatalf("waiting for the namespace: %v", err)
+	}
+	return cmd.Process.Pid
+}
+
+// TestRootIsReadOnly asks the kernel what can be changed where, metadata too.
+func TestRootIsReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"etc", "work/ro", "work/deep", "tmp", "host"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "etc/passwd"), "x")
+	write(t, filepath.Join(dir, "work/ro/key"), "x")
+	if err := os.Symlink("/etc", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	pid := inOwnRoot(t, dir)
+	p := &plan.Plan{Filesystem: plan.Filesystem{
+		ReadOnlyRoot: true,
+		Rules: []plan.PathRule{
+			{Path: "/gone", Access: plan.ReadWrite, Optional: true},
+			{Path: "/tmp", Access: plan.ReadWrite},
+			{Path: "/work", Access: plan.ReadWrite},
+			{Path: "/work/deep", Access: plan.ReadWrite},
+		},
+		ReadOnlyMounts: []plan.ReadOnlyMount{{Path: "/work/ro"}, {Path: "/work/absent"}},
+	}}
+	skipped, err := mountReadOnly(pid, p)
+	if err != nil || strings.Join(skipped, " ") != "/work/absent" {
+		t.Fatalf("skipped %v, %v", skipped, err)
+	}
+	err = inMountNamespace(pid, func(root *rootDir) error {
+		for path, want := range map[string]error{
+			"/etc": unix.EROFS, "/etc/passwd": unix.EROFS, "/host": unix.EROFS, "/": unix.EROFS,
+			"/work/ro": unix.EROFS, "/work/ro/key": unix.EROFS,
+			"/work": nil, "/tmp": nil, "/work/deep": nil,
+		} {
+			if err := unix.Chmod(path, 0o700); !errors.Is(err, want) {
+				t.Errorf("chmod %s: %v, want %v", path, err, want)
+			}
+			if err := unix.Utimes(path, []unix.Timeval{{}, {}}); !errors.Is(err, want) {
+				t.Errorf("utimes %s: %v, want %v", path, err, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A writable path that leads to the root would open everything.
+func TestWritableLinkToRoot(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/", filepath.Join(dir, "work")); err != nil {
+		t.Fatal(err)
+	}
+	pid := inOwnRoot(t, dir)
+	p := &plan.Plan{Filesystem: plan.Filesystem{ReadOnlyRoot: true, Rules: []plan.PathRule{{Path: "/work", Access: plan.ReadWrite}}}}
+	if _, err := mountReadOnly(pid, p); err != nil {
+		t.Fatal(err)
+	}
+	err := inMountNamespace(pid, func(*rootDir) error { return syscall.Chmod("/etc", 0o700) })
+	if !errors.Is(err, unix.EROFS) {
+		t.Fatalf("chmod below the root: %v, want EROFS", err)
+	}
+}
