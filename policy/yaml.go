@@ -215,6 +215,9 @@ func (r *reader) blockMap(column int) (*node, *Error) {
 		if err != nil {
 			return nil, err
 		}
+		if at := r.position(t); value.at.Line > at.Line {
+			value.at = at // a section is where its name is
+		}
 		m.entries[len(m.entries)-1].value = value
 	}
 }

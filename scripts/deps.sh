@@ -27,6 +27,7 @@ packages=(
   gawk              # runc's bats suite
   bats              # runc's bats suite
   strace
+  openssl           # keys for the tests of signed policies
   xz-utils
   debootstrap       # the root file system of the OpenClaw image
 )
