@@ -2,8 +2,9 @@ package hooks
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -20,8 +21,8 @@ import (
 func inOwnRoot(t *testing.T, dir string) int {
 	t.Helper()
 	kerneltest.Root(t)
-	const script = `mount --make-rprivate / && mount --bind "$0" "$0" && cd "$0" && mkdir -p old && pivot_root . old && umount -l old && echo ready && read line`
-	cmd := exec.Command("unshare", "-m", "sh", "-c", script, dir)
+	cmd := kerneltest.Child(t, "own-root", dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +40,28 @@ func inOwnRoot(t *testing.T, dir string) int {
 		t.Fatalf("waiting for the namespace: %v", err)
 	}
 	return cmd.Process.Pid
+}
+
+// ownRoot is the child: it makes args[0] its root and waits for its input to end.
+func ownRoot(args []string) error {
+	dir := args[0]
+	err := errors.Join(
+		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount(dir, dir, "", unix.MS_BIND, ""),
+		unix.Chdir(dir),
+		unix.PivotRoot(".", "."),
+		unix.Unmount(".", unix.MNT_DETACH),
+	)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func TestMain(m *testing.M) {
+	kerneltest.Main(m, kerneltest.Children{"own-root": ownRoot})
 }
 
 // TestRootIsReadOnly asks the kernel what can be changed where, metadata too.
