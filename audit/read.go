@@ -87,10 +87,10 @@ func parseLine(line []byte) (*Event, error) {
 	if len(line) < sealLen+len("{") || line[len(line)-1] != '\n' {
 		return nil, errors.New("it is no whole record")
 	}
-	body, sealed := line[:len(line)-sealLen], line[len(line)-sealLen:]
-	if !bytes.HasPrefix(sealed, []byte(sealPrefix)) || !bytes.HasSuffix(sealed, []byte("\"}\n")) {
+	if !isSealed(line) {
 		return nil, errors.New("it does not end in a hash")
 	}
+	body, sealed := line[:len(line)-sealLen], line[len(line)-sealLen:]
 	sum := hexSum(body)
 	if !bytes.Equal(sum[:], sealed[len(sealPrefix):len(sealPrefix)+hashLen]) {
 		return nil, errors.New("its hash does not fit its content")
@@ -107,45 +107,85 @@ func parseLine(line []byte) (*Event, error) {
 
 // Verify reads a whole log and checks that each record is unchanged and follows
 // the one before it. It returns how many good records came before the first bad
-// one, and a *BadRecord that names that. A record cut short by a writer's death
-// is no error if the record after it accounts for exactly its bytes; one at the
-// very end, not yet accounted for, is.
+// one, and a *BadRecord that names that. Pieces of records that a writer left
+// when it died are no error if the record after them accounts for exactly their
+// bytes; at the very end, not yet accounted for, they are.
 func Verify(r io.Reader) (n int, err error) {
 	rd := NewReader(r)
-	prev, seq := zeroHash(), uint64(0)
-	var torn *BadRecord // a broken line that the next record must account for
-	var tornSum [hashLen]byte
-	var tornLen int
+	v := verifier{prev: zeroHash()}
 	for {
 		start := rd.offset
 		e, line, err := rd.Next()
 		var bad *BadRecord
 		switch {
-		case errors.Is(err, io.EOF) && torn != nil:
-			return n, torn
 		case errors.Is(err, io.EOF):
-			return n, nil
+			return v.n, v.end()
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			return n, &BadRecord{rd.line, start, "it was cut short"}
+			return v.n, v.first(&BadRecord{rd.line, start, "it was cut short"})
 		case errors.As(err, &bad):
-			if torn != nil || line == nil {
-				return n, first(torn, bad)
+			err = v.piece(line, bad)
+		case err == nil:
+			if why := v.record(e); why != "" {
+				err = v.first(&BadRecord{rd.line, start, why})
 			}
-			torn, tornLen, tornSum = bad, len(line)-1, hexSum(line[:len(line)-1])
-			continue
-		case err != nil:
-			return n, err
 		}
-		if torn != nil && (e.Kind != KindTorn || e.BytesOut != int64(tornLen) || e.Reason != string(tornSum[:])) {
-			return n, torn
+		if err != nil {
+			return v.n, err
 		}
-		if why := follows(e, seq, prev, torn != nil); why != "" {
-			return n, &BadRecord{rd.line, start, why}
-		}
-		torn, seq = nil, e.Sequence
-		copy(prev[:], e.Hash)
-		n++
 	}
+}
+
+// verifier is where Verify has come to.
+type verifier struct {
+	n      int
+	seq    uint64
+	prev   [hashLen]byte
+	torn   *BadRecord // the first of the pieces since the last record
+	pieces []byte
+}
+
+// piece takes a line that is no record.
+func (v *verifier) piece(line []byte, bad *BadRecord) error {
+	if line == nil || isSealed(line) || len(v.pieces)+len(line) > longTail {
+		return v.first(bad)
+	}
+	if v.torn == nil {
+		v.torn = bad
+	}
+	v.pieces = append(v.pieces, line...)
+	return nil
+}
+
+// record takes a line that is one; it says why it cannot stand here, "" if it can.
+func (v *verifier) record(e *Event) string {
+	pieces := len(v.pieces) - 1
+	if v.torn != nil && !e.accountsFor(pieces, hexSum(v.pieces[:pieces])) {
+		return v.torn.Why
+	}
+	if why := follows(e, v.seq, v.prev, v.torn != nil); why != "" {
+		return why
+	}
+	v.torn, v.pieces = nil, v.pieces[:0]
+	v.seq = e.Sequence
+	copy(v.prev[:], e.Hash)
+	v.n++
+	return ""
+}
+
+// end is the verdict on a log that ends here.
+func (v *verifier) end() error {
+	if v.torn != nil {
+		return v.torn
+	}
+	return nil
+}
+
+// first returns the earlier fault of a piece before and this one.
+func (v *verifier) first(bad *BadRecord) error {
+	if v.torn != nil {
+		return v.torn
+	}
+	return bad
 }
 
 // follows says why e cannot come after the record with this sequence and hash;
@@ -162,11 +202,4 @@ func follows(e *Event, seq uint64, prev [hashLen]byte, torn bool) string {
 		return "it does not follow the record before it"
 	}
 	return ""
-}
-
-func first(a, b *BadRecord) *BadRecord {
-	if a != nil {
-		return a
-	}
-	return b
 }

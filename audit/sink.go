@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -29,7 +28,8 @@ var ErrKind = errors.New("unknown kind of audit event")
 //
 // It makes these system calls and no others: fcntl (F_GETFL, F_SETLK), flock,
 // fstat, pread64, write, ftruncate, nanosleep, and the clock. A seccomp profile
-// for a process that records must permit them.
+// for a process that records must permit them, but for ftruncate, which is better
+// refused to a process without privilege: see Write.
 type Sink struct {
 	mu    sync.Mutex
 	file  *os.File
@@ -147,8 +147,8 @@ func (s *Sink) Write(e *Event) error {
 }
 
 // catchUp makes s.end describe the file as it is now. Nothing is read when
-// nobody else has written since. A record cut short by a writer's death is
-// closed with a newline and followed by a record that says so.
+// nobody else has written since. What a writer left of a record when it died, or
+// when the disk was full, is followed by a record that says so.
 func (s *Sink) catchUp() error {
 	st, err := s.file.Stat()
 	if err != nil {
@@ -162,26 +162,43 @@ func (s *Sink) catchUp() error {
 		return err
 	}
 	s.end = end
-	if torn == nil {
+	if len(torn) == 0 {
 		return nil
 	}
-	if whole, err := parseLine(append(torn, '\n')); err == nil {
-		return s.finish(whole)
-	}
-	if err := s.append(tornEvent(torn), "\n"); err != nil {
+	if err := s.account(torn); err != nil {
 		s.end.size = -1
 		return fmt.Errorf("accounting for a torn record: %w", err)
 	}
 	return nil
 }
 
-// finish adds the newline that is all that e, the last record, lacks.
-func (s *Sink) finish(e *Event) error {
-	if why := follows(e, s.end.seq, s.end.hash, false); why != "" {
+// account deals with the pieces of records after the last whole one. If only a
+// newline lacks to the last of them, it gets that; otherwise they are followed
+// by a record with their length and hash.
+func (s *Sink) account(torn []byte) error {
+	pieces, last := torn, []byte(nil)
+	if i := bytes.LastIndexByte(torn, '\n'); torn[len(torn)-1] != '\n' {
+		pieces, last = torn[:i+1], torn[i+1:]
+	}
+	if e, err := parseLine(append(bytes.Clone(last), '\n')); err == nil {
+		return s.finish(e, pieces)
+	}
+	if len(last) == 0 {
+		return s.append(tornEvent(torn[:len(torn)-1]), "")
+	}
+	return s.append(tornEvent(torn), "\n")
+}
+
+// finish adds the newline that is all that e, the last record, lacks. Pieces are
+// what lies between it and the record before.
+func (s *Sink) finish(e *Event, pieces []byte) error {
+	if len(pieces) > 0 && !e.accountsFor(len(pieces)-1, hexSum(pieces[:len(pieces)-1])) {
+		return errors.New("the last record does not account for the torn one before it")
+	}
+	if why := follows(e, s.end.seq, s.end.hash, len(pieces) > 0); why != "" {
 		return fmt.Errorf("the last record: %s", why)
 	}
 	if _, err := s.file.Write([]byte{'\n'}); err != nil {
-		s.end.size = -1
 		return err
 	}
 	s.end.size++
@@ -214,7 +231,7 @@ func (s *Sink) append(e *Event, prefix string) error {
 		return nil
 	}
 	// Take back what was written of it, so that a full disk leaves no torn line.
-	// If that fails too, the next writer closes it.
+	// Where that is refused, the next writer accounts for it.
 	if n > 0 && unix.Ftruncate(int(s.file.Fd()), s.end.size) != nil {
 		s.end.size = -1
 	}
@@ -250,50 +267,4 @@ func zeroHash() (h [hashLen]byte) {
 		h[i] = '0'
 	}
 	return h
-}
-
-// tornEvent describes a record that was cut short: its length and hash, so that
-// Verify can tell it from one that was damaged later.
-func tornEvent(torn []byte) *Event {
-	sum := hexSum(torn)
-	return &Event{
-		Kind: KindTorn, BytesOut: int64(len(torn)), Reason: string(sum[:]),
-		Message: "the record before this one was cut short: its writer died or the disk was full",
-	}
-}
-
-// readTail finds the last whole record before size, and what follows it, if
-// anything does: a torn record without its newline.
-func readTail(r io.ReaderAt, size int64) (tail, []byte, error) {
-	end := tail{size: size, hash: zeroHash()}
-	if size == 0 {
-		return end, nil, nil
-	}
-	// Two whole lines: a torn one, and the one before it.
-	buf := make([]byte, min(size, 2*MaxLine))
-	if _, err := r.ReadAt(buf, size-int64(len(buf))); err != nil && err != io.EOF {
-		return end, nil, fmt.Errorf("reading the last record: %w", err)
-	}
-	whole := bytes.LastIndexByte(buf, '\n') + 1
-	torn := buf[whole:]
-	if len(torn) == 0 {
-		torn = nil
-	}
-	if whole == 0 {
-		if int64(len(buf)) < size {
-			return end, nil, fmt.Errorf("the last %d bytes hold no whole record", len(buf))
-		}
-		return end, torn, nil
-	}
-	start := bytes.LastIndexByte(buf[:whole-1], '\n') + 1
-	if start == 0 && int64(len(buf)) < size {
-		return end, nil, fmt.Errorf("the last record has more than %d bytes", MaxLine)
-	}
-	rec, err := parseLine(buf[start:whole])
-	if err != nil {
-		return end, nil, fmt.Errorf("the last line is no record that one could follow, move the file away: %w", err)
-	}
-	end.seq = rec.Sequence
-	copy(end.hash[:], rec.Hash)
-	return end, torn, nil
 }

@@ -167,22 +167,78 @@ func TestOnlyNewlineMissing(t *testing.T) {
 	}
 }
 
-func TestDamagedTailIsRefused(t *testing.T) {
+// TestSeveralPiecesAreAccountedFor holds that a log goes on after any number of
+// torn records, also of records that were to account for others: a writer that
+// may not truncate leaves those on a full disk.
+func TestSeveralPiecesAreAccountedFor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		tail string
+	}{
+		"piece and newline":   {"{\"time\":\n"},
+		"two pieces":          {"{\"time\":\n{\"ti"},
+		"many pieces":         {strings.Repeat("{\"time\":\n", 9000) + "{"},
+		"empty lines":         {"\n\n\n"},
+		"half a line of ours": {"{\n" + `{"time":"2026-01-01T00:00:00Z","kind":"torn","reason":"12`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, path := openLog(t)
+			write(t, s, "a.example")
+			appendRaw(t, path, tc.tail)
+			write(t, s, "b.example")
+			other, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			write(t, other, "c.example")
+			if n := verify(t, path); n != 4 {
+				t.Errorf("Verify: %d records, want 4", n)
+			}
+		})
+	}
+	t.Run("the accounting lacks its newline", func(t *testing.T) {
+		const piece = "{\"time\":"
+		s, path := openLog(t)
+		write(t, s, "a.example")
+		appendRaw(t, path, piece)
+		write(t, s, "b.example")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bytes.SplitAfter(data, []byte("\n"))
+		if err := os.Truncate(path, int64(len(data)-len(lines[3])-1)); err != nil {
+			t.Fatal(err)
+		}
+		write(t, s, "c.example")
+		if n := verify(t, path); n != 3 {
+			t.Errorf("Verify: %d records, want 3", n)
+		}
+	})
+}
+
+func TestChangedTailIsRefused(t *testing.T) {
 	s, path := openLog(t)
 	write(t, s, "a.example")
-	appendRaw(t, path, "not a record\n")
-	err := s.Write(&Event{Kind: KindDNS})
-	if err == nil || !strings.Contains(err.Error(), "move the file away") {
-		t.Errorf("Write after a damaged line: %v", err)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(bytes.Replace(data, []byte("a.example"), []byte("b.example"), 1), '{'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Write(&Event{Kind: KindDNS})
+	if err == nil || !strings.Contains(err.Error(), "was changed, move the file away") {
+		t.Errorf("Write after a changed record: %v", err)
 	}
 }
 
 func TestTailWithoutNewlineTooLong(t *testing.T) {
 	s, path := openLog(t)
 	write(t, s, "a.example")
-	appendRaw(t, path, strings.Repeat("x", 3*MaxLine))
+	appendRaw(t, path, strings.Repeat("x", longTail+1))
 	if err := s.Write(&Event{Kind: KindDNS}); err == nil {
-		t.Error("Write after 192 KiB without a newline succeeded")
+		t.Error("Write after 256 KiB without a newline succeeded")
 	}
 }
 

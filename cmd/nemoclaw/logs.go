@@ -30,8 +30,8 @@ type logFile struct {
 	offset int64 // of the first byte after the records that were read
 	lines  int   // before offset
 	reader *audit.Reader
-	head   *record // read but not shown yet
-	ahead  *record // read to understand head
+	head   *record   // read but not shown yet
+	ahead  []*record // read to understand head
 }
 
 func newLogs() *logs { return &logs{known: map[string]bool{}} }
@@ -114,30 +114,44 @@ func (f *logFile) rewind() {
 }
 
 // next reads a record into head; nil at the end, and before a line that is still
-// being written. A piece of a line that the record after it accounts for is no
-// damage, and is passed over.
+// being written. Pieces of lines that the record after them accounts for are no
+// damage, and are passed over.
 func (f *logFile) next() error {
 	r, err := f.take()
 	if err != nil || r == nil || r.bad == nil {
 		f.head = r
 		return err
 	}
-	after, err := f.take()
-	if err != nil {
-		return err
-	}
-	if after != nil && after.bad == nil && after.event.Kind == audit.KindTorn {
-		f.head = after
+	pieces := []*record{r}
+	for {
+		after, err := f.take()
+		if err != nil {
+			return err
+		}
+		if after != nil && after.bad != nil && len(pieces) < maxPieces {
+			pieces = append(pieces, after)
+			continue
+		}
+		if after != nil && after.bad == nil && after.event.Kind == audit.KindTorn {
+			f.head = after
+			return nil
+		}
+		f.head, f.ahead = r, pieces[1:]
+		if after != nil {
+			f.ahead = append(f.ahead, after)
+		}
 		return nil
 	}
-	f.head, f.ahead = r, after
-	return nil
 }
+
+// maxPieces bounds how far is read ahead for a record that accounts for pieces.
+const maxPieces = 64
 
 // take returns the record that was read ahead, or the next of the file.
 func (f *logFile) take() (*record, error) {
-	if r := f.ahead; r != nil {
-		f.ahead = nil
+	if len(f.ahead) > 0 {
+		r := f.ahead[0]
+		f.ahead = f.ahead[1:]
 		return r, nil
 	}
 	e, line, err := f.reader.Next()

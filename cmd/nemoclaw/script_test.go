@@ -98,11 +98,11 @@ func sleeper(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Fatalf("sleep did not start")
 }
 
-// appendTo adds text to a file: append FILE TEXT.
+// appendTo adds text to a file, \n for line breaks: append FILE TEXT.
 func appendTo(ts *testscript.TestScript, _ bool, args []string) {
 	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_APPEND|os.O_WRONLY, 0)
 	ts.Check(err)
-	_, err = f.WriteString(args[1])
+	_, err = f.WriteString(strings.ReplaceAll(args[1], `\n`, "\n"))
 	ts.Check(err)
 	ts.Check(f.Close())
 }
