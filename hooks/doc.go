@@ -10,6 +10,7 @@
 //	trust.go       the files that are mounted over trust stores
 //	stub.go        nemoclaw-init, the ruleset and the second seccomp program as descriptors
 //	namespace.go   entering a container's mount namespace; opening paths below its root
+//	places.go      where the plan's paths lead in the container
 //	ruleset.go     the plan's paths into the ruleset, for create and for exec
 //	mounts.go      read-only mounts
 //	program.go     whether the agent's program is there and may be executed

@@ -88,7 +88,7 @@ func engineFacts(record *engine.Record) plan.Engine {
 
 func (h *Host) specFacts(spec *specs.Spec, record *engine.Record) (plan.Spec, error) {
 	s := plan.Spec{
-		Cwd: spec.Process.Cwd, UID: spec.Process.User.UID, GID: spec.Process.User.GID,
+		Cwd: spec.Process.Cwd, UID: spec.Process.User.UID, GID: spec.Process.User.GID, Groups: spec.Process.User.AdditionalGids,
 		Network: plan.NamespaceHost, PID: plan.NamespaceHost, Mount: plan.NamespaceHost,
 		RootWritable: spec.Root == nil || !spec.Root.Readonly,
 	}
@@ -308,7 +308,8 @@ func lookUpID(root, file, name string) (id, group uint32, err error) {
 	}
 	for line := range strings.Lines(string(text)) {
 		f := strings.Split(strings.TrimSpace(line), ":")
-		if len(f) < 4 || f[0] != name && f[2] != name {
+		// A user of the image may be called 1000 and be root: a number is no name.
+		if len(f) < 4 || numErr != nil && f[0] != name || numErr == nil && f[2] != strconv.FormatUint(n, 10) {
 			continue
 		}
 		id, err1 := strconv.ParseUint(f[2], 10, 31)

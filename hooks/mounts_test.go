@@ -64,6 +64,18 @@ func TestMain(m *testing.M) {
 	kerneltest.Main(m, kerneltest.Children{"own-root": ownRoot})
 }
 
+// mountPlan makes the mounts of a plan.
+func mountPlan(pid int, p *plan.Plan) (missing []string, err error) {
+	err = inMountNamespace(pid, func(root *rootDir) error {
+		var places []place
+		if places, missing, err = locate(root, p.Filesystem.Rules); err != nil {
+			return err
+		}
+		return mountBoundaries(root, places, p.Filesystem.ReadOnlyRoot)
+	})
+	return missing, err
+}
+
 // TestRootIsReadOnly asks the kernel what can be changed where, metadata too.
 func TestRootIsReadOnly(t *testing.T) {
 	dir := t.TempDir()
@@ -85,12 +97,13 @@ func TestRootIsReadOnly(t *testing.T) {
 			{Path: "/tmp", Access: plan.ReadWrite},
 			{Path: "/work", Access: plan.ReadWrite},
 			{Path: "/work/deep", Access: plan.ReadWrite},
+			{Path: "/work/ro", Access: plan.ReadOnly, From: plan.Source{At: "p:1"}},
+			{Path: "/work/absent", Access: plan.ReadOnly, Optional: true, From: plan.Source{At: "p:2"}},
 		},
-		ReadOnlyMounts: []plan.ReadOnlyMount{{Path: "/work/ro"}, {Path: "/work/absent"}},
 	}}
-	skipped, err := mountReadOnly(pid, p)
-	if err != nil || strings.Join(skipped, " ") != "/work/absent" {
-		t.Fatalf("skipped %v, %v", skipped, err)
+	missing, err := mountPlan(pid, p)
+	if err != nil || strings.Join(missing, " ") != "/work/absent: not in the container, rule skipped" {
+		t.Fatalf("missing %v, %v", missing, err)
 	}
 	err = inMountNamespace(pid, func(root *rootDir) error {
 		for path, want := range map[string]error{
@@ -123,7 +136,7 @@ func TestWritableLinkToRoot(t *testing.T) {
 	}
 	pid := inOwnRoot(t, dir)
 	p := &plan.Plan{Filesystem: plan.Filesystem{ReadOnlyRoot: true, Rules: []plan.PathRule{{Path: "/work", Access: plan.ReadWrite}}}}
-	if _, err := mountReadOnly(pid, p); err != nil {
+	if _, err := mountPlan(pid, p); err != nil {
 		t.Fatal(err)
 	}
 	err := inMountNamespace(pid, func(*rootDir) error { return syscall.Chmod("/etc", 0o700) })

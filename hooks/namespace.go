@@ -49,8 +49,12 @@ func (r *rootDir) close() {
 // resolved as if the root were /; what /proc's own links lead to is refused
 // (openat2(2); CVE-2021-30465 and its kin). resolve adds to that.
 func (r *rootDir) open(name string, resolve uint64) (*os.File, error) {
+	return r.openFlags(name, 0, resolve)
+}
+
+func (r *rootDir) openFlags(name string, flags, resolve uint64) (*os.File, error) {
 	how := unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Flags:   unix.O_PATH | unix.O_CLOEXEC | flags,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve,
 	}
 	for {

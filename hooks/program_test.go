@@ -67,3 +67,22 @@ func TestCheckProgram(t *testing.T) {
 		}
 	}
 }
+
+// A number is a number, whatever the image calls its users (an operator's
+// run_as_user must not become root).
+func TestNumericUserIsNoName(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/etc", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/etc/passwd", []byte("1000:x:0:0::/:\napp:x:1001:1002::/:\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]plan.User{
+		"1000": {UID: 1000, GID: 1000, Found: true}, "1001": {UID: 1001, GID: 1002, Found: true}, "app": {UID: 1001, GID: 1002, Found: true},
+	} {
+		if got := runAs(dir, parseProcess(t, user, "")); got != want {
+			t.Errorf("%s: %+v, want %+v", user, got, want)
+		}
+	}
+}

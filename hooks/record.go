@@ -29,9 +29,7 @@ func recordCreate(p *plan.Plan, e *sandbox.Enforced) *audit.Event {
 	for _, w := range p.Weaker {
 		ev.Weaker = append(ev.Weaker, w.What+": "+w.Why)
 	}
-	for _, path := range e.Skipped {
-		ev.Weaker = append(ev.Weaker, path+": not in the container, rule skipped")
-	}
+	ev.Weaker = append(ev.Weaker, e.Skipped...)
 	ev.Message = fmt.Sprintf("policy %s (%s), %d path rules, %d network rules",
 		p.Policy.Name, p.Policy.Origin, len(e.Rules), len(p.Network.Rules))
 	return ev

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -13,20 +14,19 @@ import (
 	"github.com/nemoclaw/nemoclaw/sandbox"
 )
 
-// fill opens the plan's paths below the container's root and adds them to the
-// ruleset, before the agent has run: no link can have been exchanged yet, and
-// those of the image are followed below its root only.
-func fill(ruleset *os.File, root *rootDir, p *plan.Plan) (rules []sandbox.Rule, skipped []string, err error) {
-	for _, r := range p.Filesystem.Rules {
-		rule, err := addRule(ruleset, root, r, p.Filesystem.ABI)
-		if r.Optional && isAbsent(err) {
-			if r.From.At != "" { // asked for by name; what the runtime adds by itself is no loss
-				skipped = append(skipped, r.Path)
+// fill adds the places to the ruleset, before the agent runs. Nothing has
+// changed since they were located: those who could wait at the fifo.
+func fill(ruleset *os.File, root *rootDir, places []place, abi int) (rules []sandbox.Rule, skipped []string, err error) {
+	for _, p := range places {
+		rule, err := addRule(ruleset, root, &p, abi)
+		if p.rule.Optional && (isAbsent(err) || errors.Is(err, errKernelTree)) {
+			if p.rule.From.At != "" || !errors.Is(err, errNoDevice) {
+				skipped = append(skipped, p.rule.Path+": "+err.Error()+", rule skipped")
 			}
 			continue
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("opening policy path %q%s: %w", r.Path, at(r.From.At), err)
+			return nil, nil, fmt.Errorf("opening policy path %q%s: %w", p.rule.Path, at(p.rule.From.At), err)
 		}
 		rules = append(rules, *rule)
 	}
@@ -40,25 +40,29 @@ func at(position string) string {
 	return " (" + position + ")"
 }
 
-// errNoDevice says that a path that is granted as a device is none.
-var errNoDevice = errors.New("it is no character device")
+// errNoDevice says that a path that is granted as a device is none, errKernelTree
+// that a link makes one that is to be writable show the kernel.
+var (
+	errNoDevice   = errors.New("it is no character device")
+	errKernelTree = errors.New("a link leads it into /proc or /sys")
+)
 
 func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, errNoDevice)
 }
 
-func addRule(ruleset *os.File, root *rootDir, r plan.PathRule, abi int) (*sandbox.Rule, error) {
-	f, err := root.open(r.Path, 0)
+func addRule(ruleset *os.File, root *rootDir, p *place, abi int) (*sandbox.Rule, error) {
+	f, err := root.open(p.resolved, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	rule := &sandbox.Rule{Path: r.Path, Access: r.Access}
-	if rule.Resolved, err = root.resolved(f); err != nil {
-		return nil, err
-	}
-	if rule.Resolved == "/" && r.Access == plan.ReadWrite {
+	rule := &sandbox.Rule{Path: p.rule.Path, Resolved: p.resolved, Access: p.rule.Access}
+	if rule.Access == plan.ReadWrite && rule.Resolved == "/" {
 		return nil, errors.New("it leads to the root directory, which may not be writable as a whole")
+	}
+	if rule.Access == plan.ReadWrite && len(p.links) > 0 && isFilesystem(f, unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC) {
+		return nil, errKernelTree
 	}
 	return rule, grant(ruleset, f, rule, abi)
 }
@@ -72,11 +76,18 @@ func grant(ruleset, f *os.File, rule *sandbox.Rule, abi int) error {
 	kind := st.Mode & unix.S_IFMT
 	isDir := kind == unix.S_IFDIR
 	device := rule.Access == plan.Device
-	if device && !isDir && kind != unix.S_IFCHR {
-		return errNoDevice
+	if device && kind != unix.S_IFCHR && !(isDir && isFilesystem(f, unix.DEVPTS_SUPER_MAGIC)) {
+		return errNoDevice // an image's /dev/pts may be a link to any directory
 	}
 	rule.Dev, rule.Inode = st.Dev, st.Ino
 	return landlock.AddPath(ruleset, f, landlock.Rights(abi, rule.Access != plan.ReadOnly, isDir, device))
+}
+
+// isFilesystem reports whether an open path lies in a file system of one of the
+// kinds (statfs(2)).
+func isFilesystem(f *os.File, kinds ...int64) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(int(f.Fd()), &st) == nil && slices.Contains(kinds, int64(st.Type))
 }
 
 // refill fills a ruleset for a process that joins: by now the agent has run, and

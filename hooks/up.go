@@ -110,20 +110,23 @@ func (s *Sandbox) admit(p *plan.Plan, c *Created, e *sandbox.Enforced) error {
 
 // restrict puts the file system under the plan.
 func (s *Sandbox) restrict(p *plan.Plan, c *Created, e *sandbox.Enforced) error {
-	skipped, err := mountReadOnly(c.PID, p)
-	if err != nil {
-		return err
-	}
 	return inMountNamespace(c.PID, func(root *rootDir) error {
-		var rules []sandbox.Rule
+		places, missing, err := locate(root, p.Filesystem.Rules)
+		if err != nil {
+			return err
+		}
+		if err := mountBoundaries(root, places, p.Filesystem.ReadOnlyRoot); err != nil {
+			return err
+		}
+		e.Skipped = missing
 		if c.Descriptors.Ruleset != nil {
-			var missing []string
-			if rules, missing, err = fill(c.Descriptors.Ruleset, root, p); err != nil {
+			rules, skipped, err := fill(c.Descriptors.Ruleset, root, places, p.Filesystem.ABI)
+			if err != nil {
 				return err
 			}
-			e.Rules, e.Skipped = rules, append(skipped, missing...)
+			e.Rules, e.Skipped = rules, append(missing, skipped...)
 		}
-		return checkProgram(root, c.Process, rules)
+		return checkProgram(root, c.Process, e.Rules)
 	})
 }
 

@@ -43,6 +43,7 @@ type Allow struct {
 type Spec struct {
 	Cwd      string
 	UID, GID uint32
+	Groups   []uint32 // additional ones
 	// Capabilities are those of the bounding set, CAP_ names.
 	Capabilities []string
 	// Seccomp says that the bundle brings a profile; SeccompAllowAll that the
@@ -114,7 +115,10 @@ type User struct {
 }
 
 // UIDRange is First and Count uids after it.
-type UIDRange struct{ First, Count uint32 }
+type UIDRange struct {
+	First uint32 `json:"first"`
+	Count uint32 `json:"count"`
+}
 
 // Contains reports whether uid lies in the range.
 func (r UIDRange) Contains(uid uint32) bool {

@@ -107,8 +107,8 @@ func grantWorkdir(in *Input, fs policy.Filesystem, p *Plan) {
 		return
 	}
 	cwd := path.Clean("/" + in.Facts.Spec.Cwd)
-	if cwd == "/" {
-		return
+	if cwd == "/" || inKernelTree(cwd, in.Facts.Spec.Mounts) {
+		return // an image chooses its work directory: it must not open these
 	}
 	p.grant(cwd, ReadWrite, true, Source{At: fs.At.String(), Why: "the work directory (include_workdir)"})
 }
@@ -128,6 +128,22 @@ func grantMounts(f *Facts, p *Plan) {
 			p.grant(dest, ReadWrite, true, Source{Why: "mounted by the operator"})
 		}
 	}
+}
+
+// inKernelTree reports whether a path lies in /proc, /sys or another mount that
+// shows the kernel.
+func inKernelTree(name string, mounts []Mount) bool {
+	if below(name, "/proc") || below(name, "/sys") {
+		return true
+	}
+	return slices.ContainsFunc(mounts, func(m Mount) bool {
+		return isKernelMount(m.Type) && below(name, path.Clean("/"+m.Destination))
+	})
+}
+
+// below reports whether name is dir or lies in it. Both are clean.
+func below(name, dir string) bool {
+	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // isKernelMount says which file systems show the kernel and not data.

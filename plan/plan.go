@@ -136,6 +136,9 @@ type Process struct {
 	// ChangeUser says that policy chose the user, and not the bundle.
 	ChangeUser bool   `json:"change_user,omitempty"`
 	From       Source `json:"from"`
+	// Reserved are the supervisors' users, which no process of the container
+	// may have, nor a group of the same number.
+	Reserved UIDRange `json:"reserved"`
 	// Capabilities is every capability that is left in any set, CAP_ names,
 	// sorted. NoNewPrivileges is always set.
 	Capabilities []string `json:"capabilities"`

@@ -15,6 +15,7 @@ func resolveProcess(in *Input, p *Plan) Refusals {
 func resolveUser(in *Input, p *Plan) Refusals {
 	f := &in.Facts
 	p.Process.UID, p.Process.GID = f.Spec.UID, f.Spec.GID
+	p.Process.Reserved = f.SupervisorUIDs
 	p.Process.From = Source{Why: "the user of the image or the run command"}
 	proc := in.Effective.Process
 	if proc == nil || proc.RunAsUser == "" && proc.RunAsGroup == "" {
@@ -27,9 +28,9 @@ func resolveUser(in *Input, p *Plan) Refusals {
 			What: fmt.Sprintf("process.run_as_user %q, run_as_group %q", proc.RunAsUser, proc.RunAsGroup), At: at,
 			Why: f.RunAs.Problem, Fix: "use a user of the image, or a number",
 		}}
-	case f.SupervisorUIDs.Contains(f.RunAs.UID):
+	case f.SupervisorUIDs.Contains(f.RunAs.UID), f.SupervisorUIDs.Contains(f.RunAs.GID):
 		return Refusals{{
-			What: fmt.Sprintf("process.run_as_user %d", f.RunAs.UID), At: at,
+			What: fmt.Sprintf("process.run_as_user %d, run_as_group %d", f.RunAs.UID, f.RunAs.GID), At: at,
 			Why: "the number lies in the range of the supervisors' own users", Fix: "choose another",
 		}}
 	}

@@ -165,13 +165,28 @@ func refuseUnconfined(f *Facts) *Refusal {
 }
 
 func refuseUser(f *Facts) *Refusal {
-	if !f.SupervisorUIDs.Contains(f.Spec.UID) {
-		return nil
+	return f.SupervisorUIDs.refuse(append([]uint32{f.Spec.UID, f.Spec.GID}, f.Spec.Groups...))
+}
+
+// refuse refuses users and groups of which one lies in the range.
+func (r UIDRange) refuse(ids []uint32) *Refusal {
+	for _, id := range ids {
+		if r.Contains(id) {
+			return &Refusal{
+				What: fmt.Sprintf("user or group %d", id), Why: "the number lies in the range of the supervisors' own users",
+				Fix: "choose another --user, or another uid_base in the host's configuration",
+			}
+		}
 	}
-	return &Refusal{
-		What: fmt.Sprintf("user %d", f.Spec.UID), Why: "the number lies in the range of the supervisors' own users",
-		Fix: "choose another --user, or another uid_base in the host's configuration",
+	return nil
+}
+
+// CheckUser refuses a process that joins as a supervisor's user or group.
+func (p *Process) CheckUser(ids ...uint32) error {
+	if r := p.Reserved.refuse(ids); r != nil {
+		return r
 	}
+	return nil
 }
 
 func refuseCapabilities(f *Facts) Refusals {

@@ -73,10 +73,10 @@ func editSpec(c *creation) {
 		in.TrustMounts = append(in.TrustMounts, specedit.TrustMount{Source: f.Source, Destination: f.Destination})
 	}
 	specedit.Apply(c.spec, c.plan, in)
-	specedit.ApplyUser(c.spec.Process, c.plan)
 }
 
-// wrap puts nemoclaw-init in front of the program.
+// wrap puts nemoclaw-init in front of the program, and of the hooks that run in
+// the container.
 func wrap(c *creation) error {
 	d, err := c.sandbox.Descriptors(c.plan)
 	if err != nil {
@@ -84,17 +84,19 @@ func wrap(c *creation) error {
 	}
 	agent := *c.spec.Process
 	c.created.Process, c.created.Descriptors = &agent, d
-	c.spec.Process.Args = wrapped(agent.Args, d, &c.files)
+	w := wrapper(d, &c.files)
+	c.spec.Process.Args = slices.Concat(w, agent.Args)
+	c.spec.Hooks = specedit.WrapHooks(c.spec.Hooks, w)
 	return nil
 }
 
-// wrapped is the one wrap for create and exec.
-func wrapped(args []string, d *hooks.Descriptors, files *inheritance) []string {
+// wrapper is the one wrap for create and exec: what comes before the arguments.
+func wrapper(d *hooks.Descriptors, files *inheritance) []string {
 	stub, ruleset := files.add(d.Stub), "-1"
 	if d.Ruleset != nil {
 		ruleset = strconv.Itoa(files.add(d.Ruleset))
 	}
-	return specedit.Wrap(args, strconv.Itoa(stub), ruleset, strconv.Itoa(files.add(d.Seccomp)))
+	return specedit.Wrap(nil, strconv.Itoa(stub), ruleset, strconv.Itoa(files.add(d.Seccomp)))
 }
 
 // finish puts the fence, the supervisor and the rules in place. On an error the

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/nemoclaw/nemoclaw/runtime/specedit"
 )
@@ -26,12 +27,16 @@ func (e *Enforcement) exec(x *execution) error {
 		return err
 	}
 	specedit.ApplyProcess(x.process, p)
-	specedit.ApplyUser(x.process, p)
+	// The container's own labels hold: nobody can say whether another is wider.
+	x.process.ApparmorProfile, x.process.SelinuxLabel = "", ""
+	if err := p.Process.CheckUser(slices.Concat([]uint32{x.process.User.UID, x.process.User.GID}, x.process.User.AdditionalGids)...); err != nil {
+		return err
+	}
 	d, err := s.Descriptors(p)
 	if err != nil {
 		return err
 	}
 	agent := *x.process
-	x.process.Args = wrapped(agent.Args, d, &x.files)
+	x.process.Args = slices.Concat(wrapper(d, &x.files), agent.Args)
 	return s.Join(p, &agent, d)
 }

@@ -133,7 +133,7 @@ type Enforced struct {
 	LandlockABI int `json:"landlock_abi"`
 	// Rules are the plan's rules as they were found in the container.
 	Rules []Rule `json:"rules"`
-	// Skipped are optional paths of the plan that the container does not have.
+	// Skipped are optional paths of the plan that were left out, each as "PATH: why".
 	Skipped []string `json:"skipped,omitempty"`
 	// AuditLog is the container's log.
 	AuditLog string `json:"audit_log,omitempty"`

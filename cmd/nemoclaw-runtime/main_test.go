@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,21 +21,22 @@ func TestMain(m *testing.M) {
 	kerneltest.Main(m, kerneltest.Children{"main": func([]string) error { main(); return nil }})
 }
 
-// host is a place to run verbs: a root of its own, no policy.
+// host is a place to run verbs: a root of its own, no policy unless base says so.
 type host struct {
 	t    *testing.T
 	root string
+	base []string // global flags
 }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
 	kerneltest.Root(t)
-	return &host{t: t, root: t.TempDir()}
+	return &host{t: t, root: t.TempDir(), base: []string{"--no-policy"}}
 }
 
 // command makes the command of a verb.
 func (h *host) command(args ...string) *exec.Cmd {
-	return kerneltest.Child(h.t, "main", append([]string{"--no-policy", "--root", h.root}, args...)...)
+	return kerneltest.Child(h.t, "main", slices.Concat(h.base, []string{"--root", h.root}, args)...)
 }
 
 // run runs a verb with its output in files: a container that stays would hold

@@ -137,17 +137,18 @@ func (p *program) showFilesystem(in *inspection) {
 		p.out.printf("  Landlock ABI %d; whatever is not listed is refused (the kernel shows no process's rules:\n"+
 			"  these are the ones that the ruleset was filled with)\n", abi)
 	}
-	skipped := map[string]bool{}
+	skipped := map[string]string{}
 	if in.Enforced != nil {
 		for _, s := range in.Enforced.Skipped {
-			skipped[s] = true
+			path, why, _ := strings.Cut(s, ": ")
+			skipped[path] = why
 		}
 	}
 	var rows [][]cell
 	for _, r := range in.Plan.Filesystem.Rules {
 		note := cell{}
-		if skipped[r.Path] {
-			note = cell{"not in the container, left out", dim}
+		if why := skipped[r.Path]; why != "" {
+			note = cell{clean(why), dim}
 		}
 		rows = append(rows, []cell{{text: clean(r.Path)}, {text: string(r.Access)}, from(r.From), note})
 	}

@@ -67,7 +67,7 @@ func makeSandbox(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	pid, err := strconv.Atoi(args[2])
 	ts.Check(err)
-	ts.Check(d.SaveEnforced(&sandbox.Enforced{InitPID: pid, LandlockABI: 7, Skipped: []string{"/missing"}}))
+	ts.Check(d.SaveEnforced(&sandbox.Enforced{InitPID: pid, LandlockABI: 7, Skipped: []string{"/missing: not in the container, rule skipped"}}))
 }
 
 // setMode changes a file's mode: mode 0666 FILE.

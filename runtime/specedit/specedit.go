@@ -34,6 +34,7 @@ var stubCalls = []string{"landlock_restrict_self", "seccomp", "prctl", "pread64"
 // Apply edits spec in place. Process must be set.
 func Apply(spec *specs.Spec, p *plan.Plan, in Inputs) {
 	ApplyProcess(spec.Process, p)
+	keepMounts(spec)
 	applySeccomp(spec, p, in.DefaultSeccomp)
 	for _, m := range in.TrustMounts {
 		spec.Mounts = append(spec.Mounts, specs.Mount{
@@ -43,24 +44,44 @@ func Apply(spec *specs.Spec, p *plan.Plan, in Inputs) {
 	}
 }
 
-// ApplyProcess edits one process, the container's own or one that joins it, so
-// that an exec can never have more than the plan gives.
-func ApplyProcess(p *specs.Process, pl *plan.Plan) {
-	p.NoNewPrivileges = true
-	applyCapabilities(p, pl.Process.Capabilities)
-	for _, kv := range pl.Process.Environment {
-		p.Env = setDefault(p.Env, kv)
+// keepMounts keeps what is mounted inside the container there: a bundle may
+// share mounts with the host, and a read-only mount of ours would then lie on
+// the host's own directory (tried). The agent, which cannot mount, loses nothing.
+func keepMounts(spec *specs.Spec) {
+	slave := func(propagation string) string {
+		switch propagation {
+		case "shared":
+			return "slave"
+		case "rshared":
+			return "rslave"
+		}
+		return propagation
+	}
+	spec.Mounts = slices.Clone(spec.Mounts)
+	for i := range spec.Mounts {
+		options := slices.Clone(spec.Mounts[i].Options)
+		for j := range options {
+			options[j] = slave(options[j])
+		}
+		spec.Mounts[i].Options = options
+	}
+	if spec.Linux != nil {
+		spec.Linux.RootfsPropagation = slave(spec.Linux.RootfsPropagation)
 	}
 }
 
-// ApplyUser sets the user that the policy chose, for the container's own process
-// and for whoever joins: an engine does not say whether exec's user was asked
-// for or is the image's, and exec may not widen.
-func ApplyUser(p *specs.Process, pl *plan.Plan) {
-	if !pl.Process.ChangeUser {
-		return
+// ApplyProcess edits one process, the container's own or one that joins it, so
+// that an exec can never have more than the plan gives. The user that a policy
+// chose holds for both: an image's HEALTHCHECK is an exec too.
+func ApplyProcess(p *specs.Process, pl *plan.Plan) {
+	p.NoNewPrivileges = true
+	applyCapabilities(p, pl.Process.Capabilities)
+	if pl.Process.ChangeUser {
+		p.User = specs.User{UID: pl.Process.UID, GID: pl.Process.GID, Umask: p.User.Umask}
 	}
-	p.User = specs.User{UID: pl.Process.UID, GID: pl.Process.GID, Umask: p.User.Umask}
+	for _, kv := range pl.Process.Environment {
+		p.Env = setDefault(p.Env, kv)
+	}
 }
 
 // applyCapabilities leaves of each set what the plan grants. Ambient and
@@ -144,4 +165,24 @@ func clone(s *specs.LinuxSeccomp) *specs.LinuxSeccomp {
 // ruleset means that there is none.
 func Wrap(args []string, stub, ruleset, seccomp string) []string {
 	return append([]string{"/proc/self/fd/" + stub, stub, ruleset, seccomp}, args...)
+}
+
+// WrapHooks puts nemoclaw-init in front of the hooks that execute programs of
+// the image inside the container: those of startContainer, which run after the
+// agent was released. wrapper is what Wrap gives for no arguments.
+func WrapHooks(hooks *specs.Hooks, wrapper []string) *specs.Hooks {
+	if hooks == nil || len(hooks.StartContainer) == 0 {
+		return hooks
+	}
+	out := *hooks
+	out.StartContainer = slices.Clone(hooks.StartContainer)
+	for i := range out.StartContainer {
+		h := &out.StartContainer[i]
+		args := append(slices.Clone(wrapper), h.Path)
+		if len(h.Args) > 1 {
+			args = append(args, h.Args[1:]...)
+		}
+		h.Path, h.Args = wrapper[0], args
+	}
+	return &out
 }

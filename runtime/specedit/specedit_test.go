@@ -33,7 +33,6 @@ func TestGolden(t *testing.T) {
 				DefaultSeccomp: &specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{{Names: []string{"read", "execve"}, Action: specs.ActAllow}}},
 				TrustMounts:    []TrustMount{{Source: "/run/x/ca.crt", Destination: "/dev/nemoclaw/ca.crt"}},
 			})
-			ApplyUser(spec.Process, p)
 			got, err := json.MarshalIndent(spec, "", "  ")
 			if err != nil {
 				t.Fatal(err)
