@@ -191,7 +191,7 @@ func (e *endpoint) treatment() Treatment {
 	switch {
 	case e.Protocol.Inspects():
 		return TreatInspect
-	case e.Protocol == ProtocolTCP || e.Protocol == ProtocolUDP || e.TLSSkip:
+	case e.relays():
 		return TreatRelay
 	}
 	return TreatTerminate

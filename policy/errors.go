@@ -10,10 +10,10 @@ const maxErrors = 50
 
 // Error is one mistake in a document.
 type Error struct {
-	At      Position
-	Msg     string // what is wrong
-	Fix     string // what to write instead; may be empty
-	Excerpt string // the line and a caret below it; may be empty
+	At      Position `json:"at"`
+	Msg     string   `json:"msg"`               // what is wrong
+	Fix     string   `json:"fix,omitempty"`     // what to write instead; may be empty
+	Excerpt string   `json:"excerpt,omitempty"` // the line and a caret below it; may be empty
 }
 
 // Error gives "file:line:column: message", the fix, and the excerpt.

@@ -122,8 +122,8 @@ func (n *narrower) endpoint(r *NetworkRule, e *Endpoint) {
 	if e.Clamped != "" {
 		return
 	}
-	allowed, enforced := n.ports(e)
-	what := endpointText(e)
+	met := n.meet(e)
+	allowed, what := met.ports, endpointText(e)
 	if len(allowed) == 0 {
 		e.Clamped = fmt.Sprintf("the ceiling %s does not allow it", n.ceiling.Name)
 		n.clamp(e.At, fmt.Sprintf("rule %q: %s is gone", printable(r.Name), what), "%s", e.Clamped)
@@ -134,7 +134,10 @@ func (n *narrower) endpoint(r *NetworkRule, e *Endpoint) {
 		// The port list stays as it is: the ceiling refuses the others when they
 		// are asked for, and what is inspected on them stays inspected.
 	}
-	if enforced && e.Enforcement == EnforcementAudit && e.Protocol.Inspects() {
+	if e.relays() && !met.relayed {
+		n.clamp(e.At, fmt.Sprintf("rule %q: %s is looked into, not relayed untouched", printable(r.Name), what), "the ceiling %s does not relay there", n.ceiling.Name)
+	}
+	if met.enforced && e.Enforcement == EnforcementAudit && e.Protocol.Inspects() {
 		// Not rewritten here: it could then disagree with an endpoint that it
 		// overlaps elsewhere. The decision enforces if either side does.
 		n.clamp(e.At, fmt.Sprintf("rule %q: %s is enforced", printable(r.Name), what), "the ceiling %s enforces", n.ceiling.Name)
@@ -149,10 +152,20 @@ func endpointText(e *Endpoint) string {
 	return fmt.Sprintf("%s:%v", host, e.Ports)
 }
 
-// ports gives the ports of an endpoint on which the ceiling has something that
-// overlaps, and whether all of that enforces.
-func (n *narrower) ports(e *Endpoint) (allowed []uint16, enforced bool) {
-	enforced = true
+// relays reports whether connections are spliced untouched.
+func (e *Endpoint) relays() bool {
+	return e.TLSSkip || e.Protocol == ProtocolTCP || e.Protocol == ProtocolUDP
+}
+
+// meeting is what a ceiling has for an endpoint.
+type meeting struct {
+	ports    []uint16 // on which something of it overlaps
+	enforced bool     // all of that enforces
+	relayed  bool     // some of that relays
+}
+
+func (n *narrower) meet(e *Endpoint) meeting {
+	m := meeting{enforced: true}
 	for _, port := range e.Ports {
 		met := false
 		for i := range n.ceiling.Network {
@@ -163,19 +176,20 @@ func (n *narrower) ports(e *Endpoint) (allowed []uint16, enforced bool) {
 			for j := range c.Endpoints {
 				if endpointsMeet(e, &c.Endpoints[j], port) {
 					met = true
-					enforced = enforced && c.Endpoints[j].Enforcement == EnforcementEnforce
+					m.enforced = m.enforced && c.Endpoints[j].Enforcement == EnforcementEnforce
+					m.relayed = m.relayed || c.Endpoints[j].relays()
 				}
 			}
 		}
 		if met || n.publicHost(e, port) {
-			allowed = append(allowed, port)
+			m.ports = append(m.ports, port)
 		}
 	}
-	return allowed, enforced
+	return m
 }
 
 // publicHost reports whether the ceiling's public_hosts covers the endpoint:
-// an exact public name, no private ranges, and TLS that is not skipped.
+// an exact public name.
 func (n *narrower) publicHost(e *Endpoint, port uint16) bool {
 	x := n.ceiling.Nemoclaw
 	if x == nil || x.PublicHosts == nil || strings.Contains(e.Host, "*") || !publicName(e.Host) || e.Protocol == ProtocolUDP {
