@@ -45,8 +45,8 @@ func TestOpenClaw(t *testing.T) {
 			{[]string{"curl", "-sS", "-m", "10", "https://docs.openclaw.ai/"}, `"upstream"`},
 			{[]string{"curl", "-sS", "-m", "10", "-X", "DELETE", "https://docs.openclaw.ai/x"}, "policy_denied"},
 			{[]string{"node", "-e", `fetch("https://docs.openclaw.ai/by-node").then(r=>r.text()).then(console.log)`}, "/by-node"},
-			{[]string{"sh", "-c", "echo x >/usr/local/bin/node"}, "Permission denied"},
-			{[]string{"sh", "-c", "echo x >/opt/openclaw/compile-cache/x"}, "Permission denied"},
+			{[]string{"sh", "-c", "echo x >/usr/local/bin/node"}, "Read-only file system"},
+			{[]string{"sh", "-c", "echo x >/opt/openclaw/compile-cache/x"}, "Read-only file system"},
 			{[]string{"sh", "-c", "echo x >$HOME/x && cat $HOME/x"}, "x"},
 			{[]string{"curl", "-sS", "-m", "10", "https://example.org/"}, "Could not resolve host"},
 		} {
