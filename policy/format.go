@@ -51,7 +51,9 @@ func (w *writer) document(d *Document) {
 		w.line(0, none, "landlock:")
 		w.line(1, d.Landlock.At, "compatibility: %s", d.Landlock.Compatibility)
 	}
-	if d.Process != nil {
+	if d.Process != nil && *d.Process == (Process{At: d.Process.At}) {
+		w.line(0, d.Process.At, "process: {}")
+	} else if d.Process != nil {
 		w.line(0, d.Process.At, "process:")
 		w.text(1, "run_as_user", d.Process.RunAsUser)
 		w.text(1, "run_as_group", d.Process.RunAsGroup)
@@ -123,9 +125,11 @@ func (w *writer) binaries(depth int, list []Binary, anyBinary bool) {
 		w.line(depth, Position{}, "binaries: any")
 		return
 	}
-	if len(list) > 0 {
-		w.line(depth, Position{}, "binaries:")
+	if len(list) == 0 {
+		w.line(depth, Position{}, "binaries: []")
+		return
 	}
+	w.line(depth, Position{}, "binaries:")
 	for _, b := range list {
 		if b.SHA256 != "" {
 			w.line(depth+1, b.At, "- {path: %s, sha256: %s}", flow(b.Path), scalar(b.SHA256))
