@@ -50,6 +50,9 @@ build_root() {
   chroot "$root" useradd --uid 1000 --gid 1000 --create-home --shell /bin/bash node
   install -d -o 1000 -g 1000 -m 0755 "$root/opt/openclaw/compile-cache"
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/*.log "$root"/usr/share/{doc,man,locale}/*
+  # OpenClaw names its code cache after its files' times, in milliseconds; a
+  # tar keeps whole seconds.
+  find "$root/usr/local" -exec touch --no-dereference --date=@1790000000 {} +
   : >"$root/etc/resolv.conf"
   : >"$root/etc/hostname"
 }
