@@ -29,7 +29,7 @@ func manyRules(n int, spread bool) []byte {
           - allow: {method: POST, path: "/repos/%d/issues"}
     binaries:
       - {path: /usr/bin/tool%d}
-      - {path: "/usr/lib/**/tool%d"}
+      - {path: /usr/local/bin/tool%d}
 `, i, host, i, i, i, i)
 	}
 	return []byte(b.String())

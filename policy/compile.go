@@ -15,6 +15,7 @@ type Matcher struct {
 	doc      *Document
 	exact    map[string][]*endpoint
 	address  map[netip.Addr][]*endpoint
+	crowded  map[string]*crowd // of exact, where it is worth it
 	hostless []*endpoint
 	wild     *trie
 	public   *endpoint // nemoclaw.public_hosts of a ceiling
@@ -74,6 +75,7 @@ func compileOwn(doc *Document) (*Matcher, error) {
 			return nil, err
 		}
 	}
+	m.crowded = crowds(m.exact)
 	if x := doc.Nemoclaw; x != nil && x.PublicHosts != nil {
 		m.public = publicEndpoint(x.PublicHosts)
 	}

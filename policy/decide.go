@@ -61,6 +61,14 @@ func (m *Matcher) decideOwn(r *Request) Decision {
 		return Decision{Reason: ReasonNoRuleForHost, Why: why(ReasonNoRuleForHost)}
 	}
 	var hitBuffer [16]*endpoint
+	if c := m.crowded[host]; c != nil && len(r.Callers) > 0 {
+		var narrowBuffer [16][]*endpoint
+		narrow := append(c.of(&r.Callers[0], narrowBuffer[:0]), groups[1:]...)
+		if hits, _ := m.hits(narrow, r, host, addr, hitBuffer[:0]); len(hits) > 0 {
+			return decideHits(hits, r)
+		}
+		// Nothing is allowed: look at everything, for what came nearest.
+	}
 	hits, miss := m.hits(groups, r, host, addr, hitBuffer[:0])
 	if len(hits) == 0 {
 		return miss
