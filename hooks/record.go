@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -53,7 +54,7 @@ func recordDelete(p *plan.Plan, e *sandbox.Enforced) *audit.Event {
 }
 
 func lifecycle(kind audit.Kind, p *plan.Plan, e *sandbox.Enforced) *audit.Event {
-	return &audit.Event{Kind: kind, Policy: p.Policy.Digest, At: p.Policy.Name, ABI: e.LandlockABI, PID: e.InitPID}
+	return &audit.Event{Kind: kind, Verdict: "ok", Policy: p.Policy.Digest, At: p.Policy.Name, ABI: e.LandlockABI, PID: e.InitPID}
 }
 
 // startTime is when a process began, in clock ticks since boot: with it a pid
@@ -63,14 +64,11 @@ func startTime(pid int) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading when process %d began: %w", pid, err)
 	}
-	// The second field is the command in parentheses and may hold anything.
-	_, rest, ok := strings.Cut(string(text), ") ")
-	if i := strings.LastIndex(string(text), ") "); i >= 0 {
-		rest = string(text)[i+2:]
-	}
-	fields := strings.Fields(rest)
-	const startField = 22 - 3 // fields count from 1, and rest begins with the third
-	if !ok || len(fields) <= startField {
+	// The second field is the command in parentheses and may hold anything, so
+	// the rest begins after the last one.
+	const startField = 22 - 3 // fields count from 1, and the rest begins with the third
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) <= startField {
 		return 0, fmt.Errorf("reading when process %d began: %q", pid, bounded(string(text)))
 	}
 	return strconv.ParseUint(fields[startField], 10, 64)
