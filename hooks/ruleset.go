@@ -87,7 +87,7 @@ func grant(ruleset, f *os.File, rule *sandbox.Rule, abi int) error {
 // kinds (statfs(2)).
 func isFilesystem(f *os.File, kinds ...int64) bool {
 	var st unix.Statfs_t
-	return unix.Fstatfs(int(f.Fd()), &st) == nil && slices.Contains(kinds, int64(st.Type))
+	return unix.Fstatfs(int(f.Fd()), &st) == nil && slices.Contains(kinds, st.Type)
 }
 
 // refill fills a ruleset for a process that joins: by now the agent has run, and
