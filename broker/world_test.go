@@ -206,7 +206,7 @@ func (w *world) startBroker() {
 	t := w.t
 	bin, err := binaries()
 	check(t, err)
-	w.slot, err = sandbox.NewSlot(w.dir, 65536)
+	w.slot, err = sandbox.NewSlot(w.dir, 65536, func(string) error { return nil })
 	check(t, err)
 	conn, theirs, err := sandbox.Pair()
 	check(t, err)

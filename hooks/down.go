@@ -57,7 +57,7 @@ func (s *Sandbox) leave(e *sandbox.Enforced) error {
 	}
 	defer lock.Unlock()
 	if serving == nil || serving.Dir != slot.Dir {
-		return lock.Release()
+		return s.abandon(slot) // killed before the claim: the namespace is not ours to give back
 	}
 	reply, err := slot.Ask(&sandbox.Request{Verb: sandbox.VerbRemove, ID: s.ID})
 	if err == nil && reply.Left > 0 {

@@ -137,6 +137,9 @@ func (s *Sandbox) Release(pid int) error {
 	if err != nil {
 		return err
 	}
+	if !e.Complete {
+		return errUnfinished
+	}
 	if p.Network.Policed {
 		if err := s.releaseNetwork(pid, e); err != nil {
 			return err

@@ -47,14 +47,16 @@ func (s *Sandbox) Summon(spec *specs.Spec, p *plan.Plan) (*Supervisor, error) {
 		return nil, err
 	}
 	sup := &Supervisor{Slot: slot, Joined: slot != nil, started: make(chan startResult, 1)}
-	if !sup.Joined {
-		if sup.Slot, err = sandbox.NewSlot(s.host.Config.RunDir, s.host.slots()); err != nil {
-			return nil, err
-		}
+	note := func(dir string) error {
+		return s.Dir.SaveEnforced(&sandbox.Enforced{Slot: dir, LandlockABI: p.Filesystem.ABI})
 	}
-	if err := s.Dir.SaveEnforced(&sandbox.Enforced{Slot: sup.Slot.Dir, LandlockABI: p.Filesystem.ABI}); err != nil {
-		sup.started <- startResult{err: err}
-		return sup, err
+	if sup.Joined {
+		err = note(slot.Dir)
+	} else {
+		sup.Slot, err = sandbox.NewSlot(s.host.Config.RunDir, s.host.slots(), note)
+	}
+	if err != nil {
+		return nil, err
 	}
 	go func() { sup.started <- s.bring(sup) }()
 	return sup, nil

@@ -23,6 +23,9 @@ type Created struct {
 	Descriptors *Descriptors
 }
 
+// errUnfinished says that a create was killed before all of the plan was in place.
+var errUnfinished = errors.New("the container was never finished: delete it")
+
 // Up carries the plan out on a created container, in this order:
 //
 //	trust files      the certificate is known only now
@@ -48,6 +51,7 @@ func (s *Sandbox) Up(p *plan.Plan, c *Created) error {
 	if err := s.restrict(p, c, e); err != nil {
 		return err
 	}
+	e.Complete = true
 	if err := s.Dir.SaveEnforced(e); err != nil {
 		return err
 	}
@@ -77,15 +81,15 @@ func (s *Sandbox) police(p *plan.Plan, c *Created, e *sandbox.Enforced) error {
 	}
 	defer lock.Unlock()
 	e.Slot = c.Supervisor.Slot.Dir
-	switch {
-	case slot != nil && slot.Dir != e.Slot, slot == nil && c.Supervisor.Joined:
+	if slot != nil && slot.Dir != e.Slot || slot == nil && c.Supervisor.Joined {
 		return errors.New("fencing the network namespace: another container has changed who serves it meanwhile; try again")
-	case slot == nil:
+	}
+	// From here on teardown must find the claim, and the container at the broker.
+	if err := s.Dir.SaveEnforced(e); err != nil {
+		return err
+	}
+	if slot == nil {
 		if err := lock.Claim(c.Supervisor.Slot); err != nil {
-			return err
-		}
-		// From here on teardown must find the claim.
-		if err := s.Dir.SaveEnforced(e); err != nil {
 			return err
 		}
 		if err := s.fence(ns, e.Cookie, c.Supervisor.Slot, p); err != nil {
@@ -136,6 +140,9 @@ func (s *Sandbox) Join(p *plan.Plan, proc *specs.Process, d *Descriptors) error 
 	e, err := s.Dir.LoadEnforced()
 	if err != nil {
 		return err
+	}
+	if !e.Complete {
+		return errUnfinished
 	}
 	if start, err := startTime(e.InitPID); err != nil || start != e.InitStart {
 		return errors.New("joining the container: its first process is gone")

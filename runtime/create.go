@@ -67,6 +67,14 @@ func (h *Host) build(b *build, id string) (_ *build, err error) {
 		return nil, err
 	}
 	b.files.first = firstFD + len(files)
+	unlock, err := h.Enforcement.lock(h.Root, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := h.checkName(id); err != nil {
+		return nil, err // it was made while we waited
+	}
 	interrupted := holdInterrupts()
 	defer func() {
 		if err != nil {

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
@@ -21,6 +23,37 @@ func (e *Enforcement) sandbox(root, id string) (*hooks.Sandbox, error) {
 		return nil, err
 	}
 	return (&hooks.Host{Config: c}).Sandbox(root, id), nil
+}
+
+// lock keeps every other runtime away from the container of that name.
+func (e *Enforcement) lock(root, id string) (unlock func(), err error) {
+	if e == nil {
+		return func() {}, nil
+	}
+	s, err := e.sandbox(root, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.Dir.Lock()
+}
+
+// bundleOf gives the bundle of a container of which a plan is left; "" is none.
+func (e *Enforcement) bundleOf(root, id string) (string, error) {
+	if e == nil {
+		return "", nil
+	}
+	s, err := e.sandbox(root, id)
+	if err != nil {
+		return "", err
+	}
+	p, err := s.Dir.LoadPlan()
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return p.Bundle, nil
 }
 
 // prepare decides what will be done for this container and edits its spec.

@@ -14,7 +14,7 @@ func (h *Host) Run(id string, o CreateOptions) (int, error) {
 		return -1, err
 	}
 	if err := h.release(b); err != nil {
-		b.undo()
+		h.locked(id, b.undo)
 		return -1, err
 	}
 	if o.Detach {
@@ -37,13 +37,27 @@ func (b *build) attend() (int, error) {
 	go func() { warn(b.notifier.forward(b.pid, os.Getpid())) }()
 	status, err := b.launch.signals.wait(b.launch.process, b.launch.stdio)
 	if err != nil {
-		b.undo()
+		b.host.locked(b.id, b.undo)
 		return -1, err
 	}
 	if !b.options.Keep {
-		warn(b.container.Destroy())
-		warn(b.host.Enforcement.teardown(b.id, b.root))
+		b.host.locked(b.id, func() {
+			warn(b.container.Destroy())
+			warn(b.host.Enforcement.teardown(b.id, b.root))
+		})
 	}
 	b.close()
 	return status, nil
+}
+
+// locked does something to a container that no other runtime works on. Taking
+// back has to happen, lock or not.
+func (h *Host) locked(id string, do func()) {
+	unlock, err := h.Enforcement.lock(h.Root, id)
+	if err != nil {
+		warn(err)
+		unlock = func() {}
+	}
+	defer unlock()
+	do()
 }

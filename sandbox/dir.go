@@ -137,6 +137,8 @@ type Enforced struct {
 	Skipped []string `json:"skipped,omitempty"`
 	// AuditLog is the container's log.
 	AuditLog string `json:"audit_log,omitempty"`
+	// Complete says that all of the plan is in place; without it nothing runs.
+	Complete bool `json:"complete"`
 }
 
 // Rule is a path rule of the plan after it was opened in the container.

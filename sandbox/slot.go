@@ -30,8 +30,9 @@ type Slot struct {
 	Number uint32
 }
 
-// NewSlot takes a free slot out of count. The directory is made 0700.
-func NewSlot(runDir string, count uint32) (*Slot, error) {
+// NewSlot takes a free slot out of count. The directory is made 0700, after note
+// was told of it: whoever is killed in between has written down what to remove.
+func NewSlot(runDir string, count uint32, note func(dir string) error) (*Slot, error) {
 	parent := filepath.Join(runDir, "supervisors")
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, fmt.Errorf("making the supervisors' directory: %w", err)
@@ -39,6 +40,9 @@ func NewSlot(runDir string, count uint32) (*Slot, error) {
 	for range slotTries {
 		n := rand.Uint32N(count)
 		dir := filepath.Join(parent, strconv.FormatUint(uint64(n), 10))
+		if err := note(dir); err != nil {
+			return nil, err
+		}
 		err := os.Mkdir(dir, 0o700)
 		if err == nil {
 			return &Slot{Dir: dir, Number: n}, nil

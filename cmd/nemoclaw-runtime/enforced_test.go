@@ -15,9 +15,12 @@ import (
 
 // helpers builds the programs that go with the runtime, once.
 var helpers = sync.OnceValues(func() (string, error) {
-	// Not below the test's own directory: it outlives each test.
-	dir, err := os.MkdirTemp("", "nemoclaw-helpers-")
+	// Not below a test's own directory: it outlives each test.
+	dir, err := filepath.Abs("../../.cache/helpers")
 	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	build := exec.Command("go", "build", "-o", dir, "../nemoclaw-broker", "../nemoclaw-supervisor")
