@@ -3,8 +3,11 @@ package policy_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
@@ -101,6 +104,50 @@ func TestFormatSourceKeepsComments(t *testing.T) {
 			t.Error(err)
 		} else if !bytes.Equal(out, data) {
 			t.Errorf("%s is not formatted", file)
+		}
+	}
+}
+
+// The schema has exactly the keys that the decoder has: a key that no decoder
+// knows is asked for in each map, and the error lists the others.
+func TestSchemaHasTheDecodersKeys(t *testing.T) {
+	var schema struct {
+		Properties map[string]any            `json:"properties"`
+		Defs       map[string]map[string]any `json:"$defs"`
+	}
+	if err := json.Unmarshal(policy.Schema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	keys := func(m map[string]any, path ...string) string {
+		for _, p := range path {
+			next, ok := m[p].(map[string]any)
+			if !ok {
+				t.Fatalf("the schema has no %v", path)
+			}
+			m = next
+		}
+		return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+	}
+	endpoint := func(more string) string {
+		return "version: 1\nnetwork_policies: {a: {endpoints: [{host: a.example.com, port: 1, " + more + "}], binaries: any}}\n"
+	}
+	for name, c := range map[string]struct{ text, want string }{
+		"top":        {"version: 1\nzzzzzzzz: 1\n", keys(schema.Properties)},
+		"files":      {"version: 1\nfilesystem_policy: {zzzzzzzz: 1}\n", keys(schema.Properties, "filesystem_policy", "properties")},
+		"process":    {"version: 1\nprocess: {zzzzzzzz: 1}\n", keys(schema.Properties, "process", "properties")},
+		"rule":       {"version: 1\nnetwork_policies: {a: {zzzzzzzz: 1}}\n", keys(schema.Properties, "network_policies", "additionalProperties", "properties")},
+		"endpoint":   {endpoint("zzzzzzzz: 1"), keys(schema.Defs["endpoint"], "properties")},
+		"mcp":        {endpoint("protocol: mcp, mcp: {zzzzzzzz: 1}"), keys(schema.Defs["endpoint"], "properties", "mcp", "properties")},
+		"limits":     {endpoint("limits: {zzzzzzzz: 1}"), keys(schema.Defs["limits"], "properties")},
+		"nemoclaw":   {"version: 1\nnemoclaw: {zzzzzzzz: 1}\n", keys(schema.Defs["nemoclaw"], "properties")},
+		"inference":  {"version: 1\nnemoclaw: {inference: {zzzzzzzz: 1}}\n", keys(schema.Defs["nemoclaw"], "properties", "inference", "properties")},
+		"approvals":  {"version: 1\nnemoclaw: {approvals: {zzzzzzzz: 1}}\n", keys(schema.Defs["nemoclaw"], "properties", "approvals", "properties")},
+		"gpu":        {"version: 1\nnemoclaw: {gpu: {zzzzzzzz: 1}}\n", keys(schema.Defs["nemoclaw"], "properties", "gpu", "properties")},
+		"middleware": {"version: 1\nnetwork_middlewares: {a: {zzzzzzzz: 1}}\n", keys(schema.Properties, "network_middlewares", "additionalProperties", "properties")},
+	} {
+		_, _, err := policy.Parse("x", []byte(c.text))
+		if err == nil || !strings.Contains(err.Error(), "known keys: "+c.want+"\n") {
+			t.Errorf("%s: the decoder says\n%v\nthe schema has %s", name, err, c.want)
 		}
 	}
 }
