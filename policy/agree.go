@@ -8,14 +8,24 @@ import (
 
 // Bounds that keep the comparison of overlapping endpoints cheap.
 const (
-	maxVariants  = 1024 // different endpoints on one host and port
-	maxWildHosts = 2000 // different wildcard hosts in a document
+	maxVariants    = 1024      // different endpoints on one host and port
+	maxWildHosts   = 1000      // different wildcard hosts in a document
+	maxComparisons = 1_000_000 // pairs of endpoints that can meet
 )
+
+// variant is an endpoint with what it must share with those it can meet.
+type variant struct {
+	*Endpoint
+	connection [3]string
+	request    [9]string
+	selector   *selector
+	wild       bool // the selector has wildcards
+}
 
 // variants are the endpoints of one host that differ, as representatives.
 type variants struct {
 	host string
-	list []*Endpoint
+	list []*variant
 	seen map[string]bool
 }
 
@@ -37,10 +47,11 @@ func disagreements(doc *Document) []*Error {
 }
 
 type agreement struct {
-	hosts map[string]*variants
-	order []*variants // as in the file
-	wild  []*variants
-	errs  []*Error
+	hosts    map[string]*variants
+	order    []*variants // as in the file
+	wild     []*variants
+	compared int
+	errs     []*Error
 }
 
 func (a *agreement) add(e *Endpoint) {
@@ -53,15 +64,13 @@ func (a *agreement) add(e *Endpoint) {
 			a.wild = append(a.wild, v)
 		}
 	}
-	if key := e.signature(); !v.seen[key] {
+	one := &variant{Endpoint: e, connection: e.connectionTraits(), request: e.requestTraits(), selector: newSelector(e.Path)}
+	one.wild = strings.Contains(one.selector.pattern, "*")
+	// Endpoints that agree on everything are compared once.
+	if key := fmt.Sprint(e.Ports, one.connection, one.request, e.Path); !v.seen[key] {
 		v.seen[key] = true
-		v.list = append(v.list, e)
+		v.list = append(v.list, one)
 	}
-}
-
-// signature is equal for endpoints that agree on everything.
-func (e *Endpoint) signature() string {
-	return fmt.Sprint(e.Ports, e.connectionTraits(), e.requestTraits(), e.Path)
 }
 
 // connectionTraits must be the same for everything that can meet on a connection.
@@ -108,10 +117,11 @@ func (a *agreement) compareWild() {
 		a.fail(a.wild[maxWildHosts].list[0].At, "", fmt.Sprintf("more than %d wildcard hosts", maxWildHosts))
 		return
 	}
-	index := newTrie()
+	index, of := newTrie(), map[*Endpoint]*variant{}
 	for i, w := range a.wild {
-		for _, e := range w.list {
-			index.insert(&endpoint{Endpoint: e})
+		for _, v := range w.list {
+			of[v.Endpoint] = v
+			index.insert(&endpoint{Endpoint: v.Endpoint})
 		}
 		for _, other := range a.wild[:i] {
 			if hostsOverlap(w.host, other.host) {
@@ -126,13 +136,13 @@ func (a *agreement) compareWild() {
 		}
 		for _, group := range index.lookup(v.host, buffer[:0]) {
 			for _, w := range group {
-				a.compareAll([]*Endpoint{w.Endpoint}, v.list)
+				a.compareAll([]*variant{of[w.Endpoint]}, v.list)
 			}
 		}
 	}
 }
 
-func (a *agreement) compareAll(before, after []*Endpoint) {
+func (a *agreement) compareAll(before, after []*variant) {
 	for _, x := range before {
 		for _, y := range after {
 			a.compare(x, y)
@@ -141,54 +151,54 @@ func (a *agreement) compareAll(before, after []*Endpoint) {
 }
 
 // compare reports the first thing that two overlapping endpoints disagree on.
-func (a *agreement) compare(x, y *Endpoint) {
+func (a *agreement) compare(x, y *variant) {
+	if a.compared++; a.compared > maxComparisons {
+		if a.compared == maxComparisons+1 {
+			a.fail(y.At, "name fewer hosts by wildcards", "too many endpoints overlap")
+		}
+		return
+	}
 	if len(a.errs) >= maxErrors || !portsOverlap(x.Ports, y.Ports) || (x.Protocol == ProtocolUDP) != (y.Protocol == ProtocolUDP) {
 		return
 	}
-	if x.Host != "" { // of hostless endpoints, allowed_ips is the destination itself
+	if x.Host != "" && x.connection != y.connection { // of hostless endpoints, allowed_ips is the destination itself
 		names := [...]string{"protocol: tcp", "tls", "allowed_ips"}
-		xt, yt := x.connectionTraits(), y.connectionTraits()
-		for i := range names {
-			if xt[i] != yt[i] {
-				a.conflict(x, y, names[i])
-				return
-			}
-		}
+		a.conflict(x, y, names[firstDifference(x.connection[:], y.connection[:])])
+		return
 	}
-	if !x.Protocol.Inspects() || !y.Protocol.Inspects() || !selectorsMeet(x.Path, y.Path) {
+	if x.request == y.request || !x.Protocol.Inspects() || !y.Protocol.Inspects() || !x.meets(y) {
 		return
 	}
 	names := [...]string{"protocol", "enforcement", "allow_encoded_slash", "credential rewriting", "credential_signing", "max_body_bytes", "limits", "credential_binding", "options"}
-	xt, yt := x.requestTraits(), y.requestTraits()
-	for i := range names {
-		if xt[i] != yt[i] {
-			a.conflict(x, y, names[i])
-			return
-		}
-	}
+	a.conflict(x, y, names[firstDifference(x.request[:], y.request[:])])
 }
 
-// selectorsMeet reports whether two path selectors are equally specific and can
-// select the same request.
-func selectorsMeet(x, y string) bool {
-	if x == y {
-		return true
+// firstDifference gives the index of the first pair that differs; there is one.
+func firstDifference(x, y []string) int {
+	for i := range x {
+		if x[i] != y[i] {
+			return i
+		}
 	}
-	sx, sy := newSelector(x), newSelector(y)
-	if sx.specificity != sy.specificity {
-		return false
-	}
-	if x == "" || y == "" {
-		return true
-	}
-	xWild, yWild := strings.Contains(sx.pattern, "*"), strings.Contains(sy.pattern, "*")
+	return 0
+}
+
+// meets reports whether two path selectors are equally specific and can select
+// the same request.
+func (x *variant) meets(y *variant) bool {
 	switch {
-	case !xWild:
-		return sy.match(sx.pattern)
-	case !yWild:
-		return sx.match(sy.pattern)
+	case x.Path == y.Path:
+		return true
+	case x.selector.specificity != y.selector.specificity:
+		return false
+	case x.Path == "" || y.Path == "":
+		return true
+	case !x.wild:
+		return y.selector.match(x.selector.pattern)
+	case !y.wild:
+		return x.selector.match(y.selector.pattern)
 	}
-	return affixesOverlap(sx.pattern, sy.pattern)
+	return affixesOverlap(x.selector.pattern, y.selector.pattern)
 }
 
 func portsOverlap(x, y []uint16) bool {
@@ -200,7 +210,7 @@ func portsOverlap(x, y []uint16) bool {
 	return false
 }
 
-func (a *agreement) conflict(x, y *Endpoint, what string) {
+func (a *agreement) conflict(x, y *variant, what string) {
 	a.fail(y.At, "make both the same, or give one a more specific path",
 		fmt.Sprintf("the endpoint overlaps the one at %s, but they disagree on %s", x.At, what))
 }

@@ -179,3 +179,36 @@ func TestPatternsCannotBeBombs(t *testing.T) {
 		}
 	}
 }
+
+// A document that makes endpoints overlap as much as it can is read or refused
+// in bounded time: an image brings it, and create waits for it.
+func TestOverlapsCannotBeBombs(t *testing.T) {
+	build := func(n int, endpoint func(i int) string) []byte {
+		var b strings.Builder
+		b.WriteString("version: 1\nnetwork_policies:\n  a:\n    binaries: any\n    endpoints:\n")
+		for i := range n {
+			b.WriteString("      - " + endpoint(i) + "\n")
+		}
+		return []byte(b.String())
+	}
+	for name, text := range map[string][]byte{
+		"one host": build(1000, func(i int) string {
+			return fmt.Sprintf("{host: a.example.com, port: 443, path: \"/%04d*\", protocol: rest, enforcement: enforce, access: full, limits: {connections: %d}}", i, i)
+		}),
+		"many hosts": build(10_000, func(i int) string {
+			return fmt.Sprintf("{host: h%d.example.com, port: 443, path: \"/%04d*\", protocol: rest, enforcement: enforce, access: full, limits: {connections: %d}}", i/500, i, i)
+		}),
+		"wildcards": build(900, func(i int) string { return fmt.Sprintf("{host: \"*%d*.example.com\", port: 443}", i) }),
+		"wildcards of variants": build(9000, func(i int) string {
+			return fmt.Sprintf("{host: \"*%d*.example.com\", port: %d}", i/10, 1+i%10)
+		}),
+	} {
+		start := time.Now()
+		_, _, err := policy.Parse("overlap", text)
+		if d := time.Since(start); d > 4*time.Second {
+			t.Errorf("%s: %s: %.100v", name, d, err)
+		} else {
+			t.Logf("%s: %s: %.100v", name, d, err)
+		}
+	}
+}
