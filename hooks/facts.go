@@ -59,7 +59,7 @@ func (h *Host) facts(id, bundle string, spec *specs.Spec, record *engine.Record,
 		return nil, err
 	}
 	f.RunAs = runAs(root, doc.Process)
-	f.TrustBundles = findBundles(root)
+	f.TrustBundles = slices.DeleteFunc(findBundles(root), func(name string) bool { return underMount(name, spec) })
 	return f, nil
 }
 
@@ -89,7 +89,7 @@ func engineFacts(record *engine.Record) plan.Engine {
 func (h *Host) specFacts(spec *specs.Spec, record *engine.Record) (plan.Spec, error) {
 	s := plan.Spec{
 		Cwd: spec.Process.Cwd, UID: spec.Process.User.UID, GID: spec.Process.User.GID, Groups: spec.Process.User.AdditionalGids,
-		Network: plan.NamespaceHost, PID: plan.NamespaceHost, Mount: plan.NamespaceHost,
+		Network: plan.NamespaceHost, PID: plan.NamespaceHost, Mount: plan.NamespaceHost, IPC: plan.NamespaceHost,
 		RootWritable: spec.Root == nil || !spec.Root.Readonly,
 	}
 	if c := spec.Process.Capabilities; c != nil {
@@ -141,6 +141,8 @@ func namespaceFact(s *plan.Spec, ns specs.LinuxNamespace) error {
 		s.PID = from
 	case specs.MountNamespace:
 		s.Mount = from
+	case specs.IPCNamespace:
+		s.IPC = from
 	case specs.UserNamespace:
 		s.UserNamespace = true
 	}
@@ -264,6 +266,15 @@ func findBundles(root string) []string {
 		}
 	}
 	return out
+}
+
+// underMount reports whether a path of the image is hidden by a mount: a link
+// may lead a trust store into an operator's volume, where a mount of ours would
+// make a file on the host.
+func underMount(name string, spec *specs.Spec) bool {
+	return slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool {
+		return isBelow(name, filepath.Clean("/"+m.Destination))
+	})
 }
 
 // runAs looks up process.run_as_user and run_as_group in the image.

@@ -86,3 +86,13 @@ func TestNumericUserIsNoName(t *testing.T) {
 		}
 	}
 }
+
+// A trust store that a link leads into a volume is left alone.
+func TestTrustStoreInAVolume(t *testing.T) {
+	spec := &specs.Spec{Mounts: []specs.Mount{{Destination: "/data/"}, {Destination: "/dev"}}}
+	for name, want := range map[string]bool{"/data": true, "/data/x.crt": true, "/database/x.crt": false, "/etc/ssl/cert.pem": false} {
+		if got := underMount(name, spec); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -52,8 +52,8 @@ type Spec struct {
 	// MaskedPaths counts linux.maskedPaths; an engine that masks none runs
 	// with system paths unconfined.
 	MaskedPaths int
-	// Network, PID and Mount say where each namespace comes from.
-	Network, PID, Mount Namespace
+	// Network, PID, Mount and IPC say where each namespace comes from.
+	Network, PID, Mount, IPC Namespace
 	// UserNamespace says that the bundle maps users.
 	UserNamespace bool
 	// SharesUnfencedNetwork names a process, outside every fence, that lives

@@ -20,6 +20,7 @@ func Resolve(in *Input) (*Plan, error) {
 	}
 	resolveFilesystem(in, p)
 	resolveSeccomp(in, p)
+	resolveIPC(in, p)
 	resolveNetwork(in, p)
 	resolveTrust(in, p)
 	return p, nil
@@ -28,6 +29,17 @@ func Resolve(in *Input) (*Plan, error) {
 // weaken records what holds less than the policy says (invariant: no silent weakening).
 func (p *Plan) weaken(what, why, at string) {
 	p.Weaker = append(p.Weaker, Weakening{What: what, Why: why, At: at})
+}
+
+// resolveIPC says what no rule governs: shared memory of System V is reached by
+// user and not by path.
+func resolveIPC(in *Input, p *Plan) {
+	switch in.Facts.Spec.IPC {
+	case NamespaceHost:
+		p.weaken("memory shared with the host's processes (System V, of the same user)", "the container has the host's IPC namespace (--ipc=host)", "")
+	case NamespacePath:
+		p.weaken("memory shared with another container's processes", "the container joins an IPC namespace (--ipc=container:)", "")
+	}
 }
 
 func resolveSeccomp(in *Input, p *Plan) {

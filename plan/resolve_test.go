@@ -256,3 +256,13 @@ func TestUnknownOriginIsUntrusted(t *testing.T) {
 		}
 	}
 }
+
+// What comes with another's IPC namespace is said.
+func TestForeignIPCIsWeaker(t *testing.T) {
+	for from, want := range map[Namespace]int{NamespaceNew: 0, NamespaceHost: 1, NamespacePath: 1} {
+		p, err := resolve(t, "", func(f *Facts) { f.Spec.IPC = from })
+		if err != nil || len(p.Weaker) != want {
+			t.Errorf("%s: %v, %v", from, p.Weaker, err)
+		}
+	}
+}
