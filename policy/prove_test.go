@@ -72,12 +72,27 @@ func TestProveIsQuickForShippedPolicies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
-		if c, err := policy.Prove(doc, doc); err != nil || c != nil {
-			t.Errorf("%s: %v %+v", info.Name, err, c)
-		}
-		if d := time.Since(start); d > time.Second {
-			t.Errorf("%s took %s", info.Name, d)
+		took := quickest(time.Second, func() {
+			if c, err := policy.Prove(doc, doc); err != nil || c != nil {
+				t.Errorf("%s: %v %+v", info.Name, err, c)
+			}
+		})
+		if took > time.Second {
+			t.Errorf("%s took %s", info.Name, took)
 		}
 	}
+}
+
+// quickest gives the best of five runs, until one is quick enough: the machine
+// may have other things to do. Under the race detector time counts less.
+func quickest(enough time.Duration, run func()) time.Duration {
+	best := time.Duration(1<<63 - 1)
+	for range 5 {
+		start := time.Now()
+		run()
+		if best = min(best, time.Since(start)/slower); best <= enough {
+			break
+		}
+	}
+	return best
 }
