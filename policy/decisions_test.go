@@ -78,7 +78,7 @@ func runTable(t *testing.T, file string) int {
 		switch {
 		case len(f) == 0 || f[0][0] == '#':
 		case f[0] == "policy":
-			if m, err = policy.Compile(loadTestPolicy(t, f[1])); err != nil {
+			if m, err = policy.Compile(tablePolicy(t, f[1])); err != nil {
 				t.Fatal(err)
 			}
 		default:
@@ -87,6 +87,19 @@ func runTable(t *testing.T, file string) int {
 		}
 	}
 	return count
+}
+
+// tablePolicy gives a file of testdata, or presets.
+func tablePolicy(t *testing.T, name string) *policy.Document {
+	list, ok := strings.CutPrefix(name, "preset:")
+	if !ok {
+		return loadTestPolicy(t, name)
+	}
+	doc, err := policy.Presets(strings.Split(list, ","), testSettings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
 }
 
 func checkLine(t *testing.T, m *policy.Matcher, at string, f []string) {
@@ -106,8 +119,8 @@ func checkLine(t *testing.T, m *policy.Matcher, at string, f []string) {
 	if d.Verdict == policy.Deny {
 		return
 	}
-	if d.At.Line == 0 || d.Rule == "" || d.Treatment == policy.TreatNone {
-		t.Errorf("%s: an allowed request without line, rule or treatment: %+v", at, d)
+	if d.At.File == "" || d.Rule == "" || d.Treatment == policy.TreatNone {
+		t.Errorf("%s: an allowed request without place, rule or treatment: %+v", at, d)
 	}
 	connect := *r
 	connect.Stage = policy.StageConnect

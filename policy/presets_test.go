@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -61,6 +62,21 @@ func TestPresetsAreClean(t *testing.T) {
 		}
 		if _, err := policy.Compile(doc); err != nil {
 			t.Errorf("compiling %v: %v", names, err)
+		}
+	}
+}
+
+// Each preset has its main call and a neighbour in testdata/decisions/presets.txt.
+func TestEveryPresetHasDecisions(t *testing.T) {
+	data, err := os.ReadFile("testdata/decisions/presets.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range policy.PresetNames() {
+		_, section, found := strings.Cut(string(data), "policy preset:"+p.Name+"\n")
+		section, _, _ = strings.Cut(section, "policy ")
+		if !found || !strings.Contains(section, "allow - ") || !strings.Contains(section, "deny ") {
+			t.Errorf("%s has no allowed and refused call", p.Name)
 		}
 	}
 }
