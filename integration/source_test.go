@@ -67,7 +67,7 @@ func TestAnnotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted{"write /data/x": "ok", "write /work/x": "EACCES"}.check(t, answers(t, r))
+	wanted{"write /data/x": "ok", "write /work/x": "EROFS"}.check(t, answers(t, r))
 }
 
 // TestImageIsClamped: an image may ask for much; the ceiling leaves what an
