@@ -96,7 +96,7 @@ func machine(t *testing.T) []string {
 	t.Helper()
 	var all []string
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), "nemoclaw-test-") {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), "nemoclaw-verbs-") {
 			all = append(all, path)
 		}
 		return nil

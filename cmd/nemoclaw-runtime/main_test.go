@@ -142,5 +142,5 @@ func testSpec(script string) *specs.Spec {
 
 // name makes a container name that no other test has: it is also a cgroup.
 func name(t *testing.T) string {
-	return "nemoclaw-test-" + strings.NewReplacer("/", "-", " ", "-", "'", "", ",", "", "(", "", ")", "").Replace(t.Name())
+	return "nemoclaw-verbs-" + strings.NewReplacer("/", "-", " ", "-", "'", "", ",", "", "(", "", ")", "").Replace(t.Name())
 }
