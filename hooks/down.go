@@ -49,6 +49,7 @@ func (s *Sandbox) leave(e *sandbox.Enforced) error {
 		return err
 	}
 	if e.Cookie == 0 {
+		sandbox.SweepLocks(s.host.Config.RunDir)
 		return s.abandon(slot) // never claimed: it is ours alone, or it was only joined
 	}
 	lock, serving, err := s.lockCookie(e.Cookie)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -199,5 +200,23 @@ func (n *Netns) Unlock() {
 	// After Release the name may be somebody else's lock already.
 	if name := n.link + ".lock"; stillThere(n.lock, name) {
 		os.Remove(name)
+	}
+}
+
+// SweepLocks removes the locks of namespaces that nobody holds and nobody has
+// claimed: what a create leaves that is killed between the two. Those that are
+// held are left.
+func SweepLocks(runDir string) {
+	locks, _ := filepath.Glob(filepath.Join(runDir, "netns", "*.lock"))
+	for _, name := range locks {
+		lock, err := os.OpenFile(name, os.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+			lock.Close()
+			continue
+		}
+		(&Netns{link: strings.TrimSuffix(name, ".lock"), lock: lock}).Unlock()
 	}
 }
