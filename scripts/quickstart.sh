@@ -60,6 +60,7 @@ choose_engine() {
     setsid .cache/quickworld -dir "$quick" -runtime "$runtime" -forward "127.0.0.1:$port" \
       -name "$allowed,clawhub.ai,api.anthropic.com,api.openai.com" >"$quick/log" 2>&1 </dev/null &
     local engine=$!
+    engine_job=$engine
     until [ -f "$quick/ready" ]; do
       kill -0 $engine 2>/dev/null || { cat "$quick/log" >&2; die "the private engine did not start"; }
       sleep 0.1
@@ -103,12 +104,13 @@ facts=$(mktemp -d)
 trap 'rm -rf "$facts"' EXIT
 echo "$where" >"$facts/where"
 echo "$health" >"$facts/health"
-ask "https://$allowed/" >"$facts/ok"
-ask -X DELETE "https://$allowed/page" >"$facts/no"
-inside curl -sS -m 10 --noproxy '*' "https://$denied/" >"$facts/unknown"
-inside sh -c 'echo x >/usr/local/bin/node' >"$facts/write"
-inside openclaw --version >"$facts/version"
-inside cat /proc/self/status >"$facts/status"
+ask "https://$allowed/" >"$facts/ok" &
+ask -X DELETE "https://$allowed/page" >"$facts/no" &
+inside curl -sS -m 10 --noproxy '*' "https://$denied/" >"$facts/unknown" &
+inside sh -c 'echo x >/usr/local/bin/node' >"$facts/write" &
+inside openclaw --version >"$facts/version" &
+inside cat /proc/self/status >"$facts/status" &
+wait $(jobs -p | grep -vx "${engine_job:-0}")
 echo
 scripts/quickstart-report.sh "$id" "$facts" nemoclaw "${config[@]}"
 echo
